@@ -1,0 +1,58 @@
+"""How a verb ends: errors without a traceback, and the exit status."""
+
+from __future__ import annotations
+
+import sys
+from enum import IntEnum
+
+import click
+
+from harness.errors import HarnessError, InvalidInput
+
+
+class Exit(IntEnum):
+    PASSED = 0
+    FAILED = 1
+    ERROR = 2
+    NOTHING_TESTED = 3
+    ALL_SKIPPED = 4
+    INTERRUPTED = 130
+
+
+def run(command: click.Command) -> int:
+    """Call `command` with this process's arguments; returns the exit status."""
+    try:
+        result = command.main(standalone_mode=False)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.Abort:
+        click.echo("harness: interrupted", err=True)
+        return Exit.INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return Exit.ERROR
+    except KeyboardInterrupt:
+        click.echo("harness: interrupted", err=True)
+        return Exit.INTERRUPTED
+    except HarnessError as error:
+        show(error)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our stdout has gone; there is nobody to tell. Python would complain once more at exit.
+        sys.stdout = None
+        return Exit.ERROR
+    return int(result) if isinstance(result, int) else Exit.PASSED
+
+
+def show(error: HarnessError) -> None:
+    """The error as a person reads it, on stderr: message, every problem, hint."""
+    click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    click.echo(error.message, err=True)
+    if isinstance(error, InvalidInput):
+        for problem in error.problems:
+            click.echo(f"  {problem}", err=True)
+            if problem.hint:
+                click.echo(f"      {problem.hint}", err=True)
+    if error.hint:
+        click.secho("  hint: ", fg="cyan", err=True, nl=False)
+        click.echo(error.hint, err=True)

@@ -1,0 +1,58 @@
+"""What every compiler is. A third party adds one through the entry point group `harness.compilers`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from harness.errors import Problem
+from harness.models.results import CompilationResult
+from harness.models.runner import Payload
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleSupport:
+    """The arguments of one module that a compiler honours. `free_form`: takes `_raw_params` or a plain string.
+    `any_arguments`: takes names of the plan's own choosing (set_fact)."""
+
+    arguments: frozenset[str]
+    required: frozenset[str] = frozenset()
+    choices: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    free_form: bool = False
+    any_arguments: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Honours:
+    """What a compiler honours. What a plan asks for beyond this is refused by its path before compiling:
+    nothing is read and ignored."""
+
+    modules: Mapping[str, ModuleSupport]
+    keywords: frozenset[str]
+    secrets: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CompileSettings:
+    """`profile`: release or debug. `options`: the compiler's own, from the scenario's `provisioner.compiler`."""
+
+    profile: str = "release"
+    timeout: float = 1800.0
+    options: Mapping[str, object] = field(default_factory=dict)
+
+
+class Compiler(ABC):
+    name: ClassVar[str]
+
+    @abstractmethod
+    def diagnose(self, target: str) -> list[Problem]:
+        """Why it cannot compile for this target triple here, each with a cure. No side effects."""
+
+    @abstractmethod
+    def honours(self) -> Honours: ...
+
+    @abstractmethod
+    def compile(self, payload: Payload, target: str, settings: CompileSettings) -> CompilationResult:
+        """Turn one slice into a binary for `target`. Raises ToolchainMissing, CompileFailed."""

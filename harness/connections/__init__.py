@@ -1,0 +1,1 @@
+"""Connections run commands and move files; they know nothing of lifecycles."""

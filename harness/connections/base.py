@@ -1,0 +1,152 @@
+"""What every connection is: commands and files, never lifecycle.
+
+Exit status, stdout and stderr are exact, binary-safe and never mixed. A failure of the transport is
+`TransportFailed` and a passed deadline `CommandTimedOut`; a command that fails is a `Completed`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from harness.errors import Unsupported
+from harness.models.facts import Facts
+
+Command = Sequence[str] | str
+"""An argument vector, or a string for the platform's own shell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command that ended. `rc` is 128 + N where signal N killed it; `duration` in seconds."""
+
+    rc: int
+    stdout: bytes
+    stderr: bytes
+    duration: float
+
+    @property
+    def ok(self) -> bool:
+        return self.rc == 0
+
+    @property
+    def out(self) -> str:
+        """stdout as text, undecodable bytes escaped."""
+        return self.stdout.decode(errors="backslashreplace")
+
+    @property
+    def err(self) -> str:
+        return self.stderr.decode(errors="backslashreplace")
+
+
+class Process(AbstractContextManager["Process"], ABC):
+    """A running command on a channel of its own. Leaving the context kills its process group."""
+
+    @abstractmethod
+    def lines(self) -> Iterator[bytes]:
+        """stdout line by line as it comes, newline kept; the last one may lack it."""
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """To its stdin. Raises TransportFailed when it has gone."""
+
+    @abstractmethod
+    def close_stdin(self) -> None: ...
+
+    @abstractmethod
+    def signal(self, number: int) -> None:
+        """To its whole process group INSIDE the platform; nothing happens when it has ended."""
+
+    @abstractmethod
+    def wait(self, timeout: float | None = None) -> Completed:
+        """Until it ends; returns what `lines` has not consumed, and all of stderr (with a PTY: empty).
+        Raises CommandTimedOut without killing it."""
+
+    @abstractmethod
+    def interact(self) -> int:
+        """Join this process's terminal to its PTY until it ends; returns its exit status."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """SIGKILL to its process group, and reap it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+
+class Connection(AbstractContextManager["Connection"], ABC):
+    """An open endpoint. Safe to use from several threads: commands wait for one another."""
+
+    name: str
+    """For messages: `node1 (sandbox 4711)`."""
+
+    @abstractmethod
+    def run(
+        self,
+        command: Command,
+        *,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        user: str | None = None,
+    ) -> Completed:
+        """Run to its end. stdin is empty unless given; `env` is added to the platform's own environment;
+        `timeout` in seconds, after which the whole process group is killed."""
+
+    @abstractmethod
+    def start(
+        self,
+        command: Command,
+        *,
+        stdin: bool = False,
+        pty: bool = False,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        user: str | None = None,
+    ) -> Process:
+        """Start on a channel of its own, in its own session and process group; `stdin` keeps stdin open for writing."""
+
+    @abstractmethod
+    def push(self, source: bytes | Path, destination: str, *, mode: int | None = None) -> None:
+        """Write bytes, a file or a tree (links and modes kept).
+
+        A file appears whole or not at all; parents are made."""
+
+    @abstractmethod
+    def pull(self, source: str, destination: Path) -> None:
+        """Fetch a file or a tree to `destination`. Raises FileNotFoundError when `source` does not exist."""
+
+    @abstractmethod
+    def read(self, source: str) -> bytes:
+        """A file's content. Raises FileNotFoundError."""
+
+    @abstractmethod
+    def facts(self) -> Facts:
+        """Probed once, then remembered."""
+
+    def forward_to_controller(self, port: int) -> str:
+        """Make `127.0.0.1:port` of this machine reachable from inside; returns host:port as seen there."""
+        raise Unsupported("forwarding to the controller", by=self.name)
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends what it started; a second call does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,46 @@
+"""One clock for everything that waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Deadline:
+    """A point in time, on the monotonic clock, by which something must be done."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._started = time.monotonic()
+
+    def elapsed(self) -> float:
+        """Seconds since the deadline was set."""
+        return time.monotonic() - self._started
+
+    def remaining(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self.seconds - self.elapsed())
+
+    def expired(self) -> bool:
+        return self.remaining() == 0.0
+
+
+def poll(
+    attempt: Callable[[bool], T | None], deadline: Deadline, *, interval: float = 0.02, slowest: float = 0.5
+) -> T | None:
+    """Call `attempt(last_try)` until it returns something other than None, or the deadline passes.
+
+    On the last call `last_try` is true, so that the callback can raise an error that explains itself.
+    The pause grows from `interval` to `slowest` seconds.
+    """
+    pause = interval
+    while True:
+        last = deadline.remaining() <= pause
+        result = attempt(last)
+        if result is not None or last:
+            return result
+        time.sleep(min(pause, deadline.remaining()))
+        pause = min(pause * 1.5, slowest)

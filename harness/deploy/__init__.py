@@ -1,0 +1,1 @@
+"""Decide how each host gets its plan, and do it."""

@@ -1,0 +1,226 @@
+"""What every driver is: lifecycle only, never a command.
+
+A `Driver` opens a `Site`: the scope of one scenario's run in one driver (its network, names and
+instances). A third party adds a driver through the entry point group `harness.drivers`.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+from harness.deadline import Deadline
+from harness.errors import Problem, Unsupported
+from harness.models.endpoint import Endpoint
+from harness.models.serde import StrictModel
+
+
+class Capability(enum.StrEnum):
+    """What a driver may be able to do; a caller looks before it leaps."""
+
+    SNAPSHOT = "snapshot"
+    LIVE_STATE = "live-state"
+    """A snapshot holds memory and processes as well as files."""
+    REBOOT = "reboot"
+    INIT_SYSTEM = "init-system"
+    ISOLATED = "isolated"
+    """Nothing done inside reaches the real host."""
+    OWNED = "owned"
+    """The driver made the instance and may destroy it."""
+    PARALLEL = "parallel"
+    CONSOLE = "console"
+    SCREENSHOT = "screenshot"
+    FREEZE = "freeze"
+    PARTITION = "partition"
+
+
+@dataclass(frozen=True, slots=True)
+class RunId:
+    """Names one run: letters, digits and hyphens, at most 32, sortable by time."""
+
+    value: str
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioRef:
+    """Which scenario of which project, as labels in the real system carry it."""
+
+    project: Path
+    """Absolute folder that holds `molecule/` (or the file given by --config)."""
+    name: str
+    directory: Path
+    """Absolute folder of the scenario; relative paths in a platform are taken from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformSpec:
+    """What a scenario asks for. `options` is the driver's own validated model (see `Driver.platform_options`)."""
+
+    name: str
+    driver: str
+    image: str | None = None
+    os: str = "linux"
+    arch: str | None = None
+    groups: tuple[str, ...] = ()
+    options: StrictModel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRecord:
+    """An instance as the real system tells of it: enough to list it, adopt it and reap it."""
+
+    driver: str
+    id: str
+    """The driver's own name for it, unique on this machine."""
+    platform: str
+    scenario: str
+    project: Path
+    run: RunId
+    kept: bool
+    """Kept until `destroy` (made by create or converge), or bound to the life of its run (made by test)."""
+    status: str = "running"
+    created: float = 0.0
+    """Unix time in seconds."""
+    detail: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A platform that exists."""
+
+    spec: PlatformSpec
+    record: InstanceRecord
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A reusable state of an instance, addressed by the hash of what made it."""
+
+    driver: str
+    key: str
+    """[0-9a-f]{64} for automatic ones, else the name a person gave."""
+    platform: str
+    created: float
+    size: int
+    """Bytes on disk."""
+    missing: tuple[str, ...] = ()
+    """What it does not hold: processes, tmpfs, volumes."""
+
+
+class Site(AbstractContextManager["Site"], ABC):
+    """The open scope of one scenario's run in one driver. Leaving it closes what the scope itself made
+    (a network) once no instance needs it; instances go by `destroy`."""
+
+    capabilities: frozenset[Capability]
+    name: str
+    """The driver's name, for messages."""
+
+    @abstractmethod
+    def create(self, specs: Sequence[PlatformSpec], bases: Mapping[str, Snapshot]) -> list[Instance]:
+        """Create all, side by side where the driver can; `bases` maps a platform's name to the snapshot it
+        starts from. On a failure nothing of this call is left. Raises DriverFailed, ImageFailed."""
+
+    @abstractmethod
+    def adopt(self, spec: PlatformSpec, record: InstanceRecord) -> Instance:
+        """Take over an instance that an earlier process created and kept. Raises InstanceGone."""
+
+    @abstractmethod
+    def wait_ready(self, instance: Instance, deadline: Deadline) -> Endpoint:
+        """Until a command could run in it. Raises NotReady with what was last seen."""
+
+    @abstractmethod
+    def destroy(self, instance: Instance) -> None:
+        """Remove it and all that belongs to it; a second call does nothing."""
+
+    def start(self, instance: Instance) -> None:
+        raise self._unsupported(Capability.REBOOT)
+
+    def stop(self, instance: Instance) -> None:
+        raise self._unsupported(Capability.REBOOT)
+
+    def reboot(self, instance: Instance, deadline: Deadline) -> Endpoint:
+        """Restart it with its files kept; the address may change."""
+        raise self._unsupported(Capability.REBOOT)
+
+    def snapshot(self, instance: Instance, key: str) -> Snapshot:
+        """Publish the present state atomically under `key`: a reader sees the old one or the new one."""
+        raise self._unsupported(Capability.SNAPSHOT)
+
+    def snapshots(self) -> list[Snapshot]:
+        raise self._unsupported(Capability.SNAPSHOT)
+
+    def delete_snapshot(self, snapshot: Snapshot) -> None:
+        raise self._unsupported(Capability.SNAPSHOT)
+
+    def revert(self, instance: Instance, snapshot: Snapshot, deadline: Deadline) -> Endpoint:
+        """Back to the snapshot's state; whatever came after it is gone."""
+        raise self._unsupported(Capability.SNAPSHOT)
+
+    def console(self, instance: Instance) -> str:
+        """The console's text so far."""
+        raise self._unsupported(Capability.CONSOLE)
+
+    def screenshot(self, instance: Instance) -> bytes:
+        """A PNG of the screen."""
+        raise self._unsupported(Capability.SCREENSHOT)
+
+    def freeze(self, instance: Instance) -> None:
+        """Stop all its processes where they are."""
+        raise self._unsupported(Capability.FREEZE)
+
+    def thaw(self, instance: Instance) -> None:
+        raise self._unsupported(Capability.FREEZE)
+
+    def partition(self, instance: Instance, *, cut: bool) -> None:
+        """Cut its network off, or heal it."""
+        raise self._unsupported(Capability.PARTITION)
+
+    def _unsupported(self, capability: Capability) -> Unsupported:
+        return Unsupported(capability.value, by=f"the {self.name} driver")
+
+    def __enter__(self) -> Self:
+        return self
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Driver(ABC):
+    """A way to get platforms. Making one costs nothing and touches nothing."""
+
+    name: ClassVar[str]
+    capabilities: ClassVar[frozenset[Capability]]
+    platform_options: ClassVar[type[StrictModel]]
+    """The model of the keys a platform of this driver may have beside the common ones."""
+
+    @abstractmethod
+    def diagnose(self) -> list[Problem]:
+        """Why this driver cannot work here, each with a cure; empty when it can. No side effects."""
+
+    @abstractmethod
+    def open(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> Site:
+        """Open the scope of one scenario's run. Instances made with `keep` outlive this process;
+        others end with it wherever the system can see to that. Raises DriverFailed."""
+
+    @abstractmethod
+    def instances(self) -> list[InstanceRecord]:
+        """Everything of ours that exists, of all projects, read from the real system by label."""
+
+    @abstractmethod
+    def reap(self, record: InstanceRecord) -> None:
+        """Destroy what a dead run left, with all that belongs to it; a second call does nothing."""

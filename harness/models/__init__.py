@@ -1,0 +1,1 @@
+"""Pydantic models that cross a border (files, processes, the runner). They carry no behaviour."""

@@ -1,0 +1,105 @@
+"""A scenario as it was loaded: layered, interpolated, validated. `harness.scenario` makes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import JsonValue
+
+from harness.drivers.base import PlatformSpec, ScenarioRef
+from harness.models.config import DeploymentStrategy, ExpectedOutcome, PerformanceThreshold
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """Where a secret's value comes from: an environment variable or a file (one of them)."""
+
+    env: str | None = None
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """Molecule's `provisioner.inventory`: what adds variables to hosts and groups."""
+
+    hosts_vars: dict[str, dict[str, JsonValue]] = field(default_factory=dict)
+    group_vars: dict[str, dict[str, JsonValue]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CompilerChoice:
+    name: str = "reference"
+    options: dict[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Provisioner:
+    """`plan` is an absolute path. `prepare`, `side_effect` and `cleanup` are each a plan (`.json`, run by the
+    reference compiler's runner) or a shell script (`.sh`, run on every platform); None where there is none."""
+
+    name: Literal["binary", "ansible"]
+    plan: Path | None = None
+    validate_plan: bool = True
+    strategy: DeploymentStrategy | None = None
+    compiler: CompilerChoice = CompilerChoice()
+    inventory: Inventory = Inventory()
+    secrets: dict[str, SecretSource] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    skip_tags: tuple[str, ...] = ()
+    prepare: Path | None = None
+    side_effect: Path | None = None
+    cleanup: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """`directory` holds the testinfra tests (absolute; it may be missing), `expected` the ExpectedOutcome file."""
+
+    name: Literal["testinfra", "ansible"]
+    directory: Path
+    expected: Path | None = None
+    expected_outcomes: tuple[ExpectedOutcome, ...] = ()
+    derive_from_plan: bool = True
+    options: dict[str, JsonValue] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
+    additional_files_or_dirs: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StageExpectation:
+    """`expect:` passes only if that stage fails with words that match `error` (re.search)."""
+
+    stage: Literal["validate", "compile", "push", "run"]
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    ref: ScenarioRef
+    driver: str
+    """The default driver; a platform may name another."""
+    platforms: tuple[PlatformSpec, ...]
+    provisioner: Provisioner
+    verifier: Verifier
+    sequences: dict[str, tuple[str, ...]]
+    """By verb (`test`, `converge`, ...): the steps as Molecule names them."""
+    category: str | None = None
+    timeout_seconds: float = 300.0
+    performance: PerformanceThreshold | None = None
+    expect: StageExpectation | None = None
+    collect: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.ref.name
+
+    def groups(self) -> dict[str, list[str]]:
+        """Group name to platform names, `all` included."""
+        groups: dict[str, list[str]] = {"all": [platform.name for platform in self.platforms]}
+        for platform in self.platforms:
+            for group in platform.groups:
+                groups.setdefault(group, []).append(platform.name)
+        return groups

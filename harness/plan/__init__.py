@@ -1,0 +1,1 @@
+"""Read both plan formats, validate, order, slice per host."""

@@ -1,0 +1,44 @@
+"""Drivers, compilers and verifiers by name, from entry points: nothing is imported before it is asked for."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, cast
+
+from harness.errors import HarnessError, UsageError
+
+if TYPE_CHECKING:
+    from harness.compile.base import Compiler
+    from harness.drivers.base import Driver
+
+DRIVERS = "harness.drivers"
+COMPILERS = "harness.compilers"
+
+
+def names(group: str) -> list[str]:
+    return sorted(entry_points(group=group).names)
+
+
+def driver(name: str) -> Driver:
+    """Raises UsageError for an unknown name, HarnessError when what it stands on is not installed."""
+    return cast("Driver", _load(DRIVERS, "driver", name)())
+
+
+def compiler(name: str) -> Compiler:
+    """Raises UsageError for an unknown name, HarnessError when what it stands on is not installed."""
+    return cast("Compiler", _load(COMPILERS, "compiler", name)())
+
+
+def _load(group: str, kind: str, name: str) -> type:
+    found = entry_points(group=group, name=name)
+    if not found:
+        raise UsageError(f"there is no {kind} named {name!r}", hint=f"known here: {', '.join(names(group))}")
+    point: EntryPoint = next(iter(found))
+    try:
+        return cast("type", point.load())
+    except ImportError as error:
+        missing = error.name or str(error)
+        raise HarnessError(
+            f"the {kind} {name!r} needs the Python package {missing!r}",
+            hint=f"pip install 'harness-e2e[{name}]'",
+        ) from error

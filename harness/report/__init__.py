@@ -1,0 +1,1 @@
+"""Console, JSON and JUnit reports."""

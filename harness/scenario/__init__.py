@@ -1,0 +1,1 @@
+"""Find, layer, interpolate and validate molecule.yml and harness.toml; fixtures."""

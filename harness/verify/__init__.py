@@ -1,0 +1,1 @@
+"""Check what a run did: the testinfra backend, the pytest plugin, checks from expectations and from the plan."""
