@@ -14,11 +14,16 @@ from harness.models.runner import Payload
 
 @dataclass(frozen=True, slots=True)
 class ModuleSupport:
-    """The arguments of one module that a compiler honours. `free_form`: takes `_raw_params` or a plain string.
-    `any_arguments`: takes names of the plan's own choosing (set_fact)."""
+    """The arguments of one module that a compiler honours.
+
+    `aliases` maps an argument's other names to its own. Each entry of `required` is a set of arguments of which
+    one must be given. `free_form`: takes `_raw_params` or a plain string. `any_arguments`: takes names of the
+    plan's own choosing (set_fact).
+    """
 
     arguments: frozenset[str]
-    required: frozenset[str] = frozenset()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    required: tuple[frozenset[str], ...] = ()
     choices: Mapping[str, frozenset[str]] = field(default_factory=dict)
     free_form: bool = False
     any_arguments: bool = False
