@@ -157,6 +157,7 @@ class StepResult(Model):
 class TestReport(Model):
     """`compilation_result` and what follows it are None when the run ended before that stage."""
 
+    __test__: ClassVar[bool] = False  # not a test class, whatever pytest makes of its name
     config: E2ETestConfig
     compilation_result: CompilationResult | None
     execution_result: ExecutionResult | None

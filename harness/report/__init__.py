@@ -1,1 +1,1 @@
-"""Console, JSON and JUnit reports."""
+"""Reports: console, JSON, JUnit XML, HTML. They listen to events or read a `TestReport`, and decide nothing."""

@@ -1,0 +1,265 @@
+"""What a person sees while a run goes on, and at its end.
+
+On a terminal one live line per step (rich); in CI and pipes plain lines, one an event, with nothing imported
+that the run itself does not need.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
+
+from harness.models.results import StepResult, TestReport
+from harness.models.runner import TaskRecord
+from harness.models.verification import VerifyOutcome
+from harness.report.findings import Finding, findings, totals, verdict
+from harness.report.text import plural, seconds
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.spinner import Spinner
+
+_DETAIL_LINES = 12
+_RESULTS = {"passed": "green", "failed": "red", "error": "red", "skipped": "bright_black", "warning": "yellow"}
+
+
+class ConsoleObserver:
+    """Writes what happens to `stream`; `verbosity` 0 shows steps, 1 tasks and hosts too, 2 their output.
+
+    Thread-safe; never raises for a stream that has gone.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, verbosity: int = 0, live: bool | None = None) -> None:
+        self._stream = stream or sys.stdout
+        self._verbosity = verbosity
+        self._lock = threading.RLock()
+        self._steps: dict[str, _StepState] = {}
+        wants_live = self._stream.isatty() and "CI" not in os.environ and os.environ.get("TERM") != "dumb"
+        self._screen: _Plain | _Screen = (
+            _Screen(self._stream) if (wants_live if live is None else live) else _Plain(self._stream)
+        )
+
+    def run_started(self, scenario: str, run: str, sequence: tuple[str, ...]) -> None:
+        with self._lock, _gone_stream():
+            self._screen.line([("bold", scenario), ("bright_black", f"  run {run}")])
+
+    def step_started(self, scenario: str, step: str) -> None:
+        with self._lock, _gone_stream():
+            self._steps[scenario] = state = _StepState(step)
+            self._screen.begin(step, state)
+
+    def host_event(self, scenario: str, step: str, host: str, message: str) -> None:
+        with self._lock, _gone_stream():
+            if state := self._steps.get(scenario):
+                state.hosts[host] = message
+            if self._verbosity >= 1:
+                self._screen.line([("", f"    {host}  "), ("bright_black", message)])
+
+    def task_ended(self, scenario: str, host: str, record: TaskRecord) -> None:
+        with self._lock, _gone_stream():
+            if state := self._steps.get(scenario):
+                state.tasks[record.status] += 1
+                state.hosts[host] = record.name or record.task_id
+            if self._verbosity >= 1:
+                self._screen.line(_task_line(host, record))
+            if self._verbosity >= 2:
+                for line in _tail(record.stdout + record.stderr):
+                    self._screen.line([("bright_black", f"        {line}")])
+
+    def verified(self, scenario: str, outcome: VerifyOutcome) -> None:
+        with self._lock, _gone_stream():
+            if state := self._steps.get(scenario):
+                state.checks = outcome
+
+    def warning(self, scenario: str, message: str) -> None:
+        with self._lock, _gone_stream():
+            self._screen.line([("yellow", "  ! "), ("", message)])
+
+    def step_ended(self, scenario: str, result: StepResult) -> None:
+        with self._lock, _gone_stream():
+            state = self._steps.pop(scenario, None) or _StepState(result.step)
+            self._screen.end()
+            if result.outcome == "skipped" and self._verbosity < 1:
+                return
+            style = _RESULTS[result.outcome]
+            mark = self._screen.marks[result.outcome]
+            summary = result.reason.partition("\n")[0] if result.reason else state.summary()
+            self._screen.line(
+                [
+                    (style, f"  {mark} "),
+                    ("bold" if result.outcome != "skipped" else "bright_black", f"{result.step:<12}"),
+                    ("bright_black" if result.outcome == "skipped" else "", f"  {summary}"),
+                    ("bright_black", f"  {seconds(result.duration)}" if result.outcome != "skipped" else ""),
+                ]
+            )
+
+    def run_ended(self, scenario: str, report: TestReport) -> None:
+        with self._lock, _gone_stream():
+            self._screen.end()
+            for finding in findings(report):
+                self._finding(finding)
+            result = verdict(report)
+            took = (report.end_time - report.start_time).total_seconds()
+            sums = totals(report)
+            parts = [f"{seconds(took)}"]
+            if sums.ok or sums.changed or sums.failed or sums.skipped:
+                parts.append(_counts(changed=sums.changed, ok=sums.ok, failed=sums.failed, skipped=sums.skipped))
+            if sums.checks_passed or sums.checks_failed:
+                parts.append(_counts("checks", passed=sums.checks_passed, failed=sums.checks_failed))
+            self._screen.line(
+                [(f"bold {_RESULTS[result]}", f"  {result.upper()}"), ("bright_black", "  " + " · ".join(parts))]
+            )
+            self._screen.line([])
+
+    def close(self) -> None:
+        """Give the terminal back; a second call does nothing."""
+        with self._lock, _gone_stream():
+            self._screen.end()
+
+    def _finding(self, finding: Finding) -> None:
+        where = f"{finding.where}: " if finding.where else ""
+        self._screen.line([])
+        self._screen.line(
+            [("red", "    " + self._screen.marks["failed"] + " "), ("bold", where), ("", finding.message)]
+        )
+        for label, value in (("expected", finding.expected), ("actual", finding.actual)):
+            if value is not None:
+                for number, line in enumerate(_tail(value)):
+                    self._screen.line([("bright_black", f"      {label if not number else '':<9} "), ("", line)])
+        for line in _tail(finding.detail):
+            self._screen.line([("", f"      {line}")])
+        if finding.hint:
+            self._screen.line([("cyan", "      hint: "), ("", finding.hint)])
+
+
+class _StepState:
+    """What is known about a step while it runs."""
+
+    def __init__(self, step: str) -> None:
+        self.step = step
+        self.started = time.monotonic()
+        self.tasks: Counter[str] = Counter()
+        self.hosts: dict[str, str] = {}
+        self.checks: VerifyOutcome | None = None
+
+    def summary(self) -> str:
+        if self.checks is not None:
+            broken = self.checks.failed + self.checks.errors
+            return _counts("checks", passed=self.checks.passed, failed=broken, skipped=self.checks.skipped)
+        names = ", ".join(self.hosts) if len(self.hosts) <= 4 else plural(len(self.hosts), "platform")
+        if self.tasks:
+            counted = _counts(**{name: self.tasks[name] for name in ("changed", "ok", "failed", "skipped")})
+            return f"{names}  {counted}"
+        return names
+
+
+class _Plain:
+    """Lines without colours, flushed as they come."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        encoding = (getattr(stream, "encoding", None) or "ascii").lower()
+        self.marks = _marks("utf" in encoding)
+
+    def line(self, parts: list[tuple[str, str]]) -> None:
+        text = "".join(text for _, text in parts).rstrip()
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+        self._stream.flush()
+
+    def begin(self, step: str, state: _StepState) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class _Screen:
+    """Colours, and a live line for the step that runs."""
+
+    def __init__(self, stream: TextIO) -> None:
+        from rich.console import Console
+
+        self._console: Console = Console(file=stream, highlight=False, soft_wrap=True)
+        self._live: Live | None = None
+        self.marks = _marks(not self._console.options.ascii_only)
+
+    def line(self, parts: list[tuple[str, str]]) -> None:
+        from rich.text import Text
+
+        self._console.print(Text.assemble(*[(text, style) for style, text in parts]))
+
+    def begin(self, step: str, state: _StepState) -> None:
+        from rich.live import Live
+
+        self.end()
+        self._live = Live(_Progress(step, state), console=self._console, refresh_per_second=12, transient=True)
+        self._live.start()
+
+    def end(self) -> None:
+        if self._live is not None:
+            live, self._live = self._live, None
+            live.stop()
+
+
+class _Progress:
+    """The live line; rich asks it for its text at each refresh."""
+
+    def __init__(self, step: str, state: _StepState) -> None:
+        from rich.spinner import Spinner
+
+        self._spinner = Spinner("dots", style="cyan")
+        self._step = step
+        self._state = state
+
+    def __rich__(self) -> Spinner:
+        from rich.text import Text
+
+        took = time.monotonic() - self._state.started
+        latest = list(self._state.hosts.items())[-1:]
+        doing = "".join(f"{host}: {message}" for host, message in latest)[:70]
+        self._spinner.text = Text.assemble(
+            (f" {self._step:<12}", "bold"), f"  {self._state.summary() if self._state.tasks else doing}",
+            (f"  {seconds(took)}", "bright_black"),
+        )  # fmt: skip
+        return self._spinner
+
+
+def _marks(unicode: bool) -> dict[str, str]:
+    if unicode:
+        return {"passed": "✓", "failed": "✗", "error": "✗", "skipped": "-", "warning": "!"}
+    return {"passed": "ok", "failed": "FAILED", "error": "ERROR", "skipped": "-", "warning": "!"}
+
+
+def _counts(of: str = "", /, **numbers: int) -> str:
+    told = ", ".join(f"{number} {name}" for name, number in numbers.items() if number)
+    return f"{told} {of}".strip() if told else f"0 {of}".strip()
+
+
+def _task_line(host: str, record: TaskRecord) -> list[tuple[str, str]]:
+    style = {"changed": "yellow", "failed": "red", "skipped": "bright_black"}.get(record.status, "green")
+    took = "" if record.status == "skipped" else f"  {seconds(record.duration)}"
+    note = " (ignored)" if record.ignored else f" ({record.skip_reason})" if record.skip_reason else ""
+    return [
+        ("", f"    {host}  "),
+        (style, f"{record.status:<8}"),
+        ("", record.name or record.task_id),
+        ("bright_black", note + took),
+    ]
+
+
+def _tail(text: str) -> list[str]:
+    """The last lines, with a word about those left out."""
+    lines = text.rstrip().splitlines()
+    if len(lines) <= _DETAIL_LINES:
+        return lines
+    return [f"... {len(lines) - _DETAIL_LINES} lines above, see the log", *lines[-_DETAIL_LINES:]]
+
+
+def _gone_stream() -> suppress:
+    """A reader that has gone (`| head`) ends the telling, not the run: its clean-up must still happen."""
+    return suppress(BrokenPipeError, ValueError)

@@ -1,0 +1,61 @@
+"""Reports as files: JSON, JUnit XML, HTML. A file appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from harness.errors import HarnessError
+from harness.models.results import TestReport
+
+Format = Literal["json", "junit", "html"]
+
+
+def render(reports: Sequence[TestReport], format: Format, *, many: bool) -> str:
+    """The report's text. JSON is one TestReport, or an array of them when `many` could have been run
+    (--all, globs, --repeat), whatever their number turned out to be."""
+    if format == "junit":
+        from harness.report.junit import junit_xml
+
+        return junit_xml(reports)
+    if format == "html":
+        from harness.report.html import html
+
+        return html(reports)
+    documents = [report.model_dump(mode="json", by_alias=True) for report in reports]
+    return json.dumps(documents if many or len(documents) != 1 else documents[0], indent=2, ensure_ascii=False) + "\n"
+
+
+def write_report(reports: Sequence[TestReport], format: Format, path: Path, *, many: bool) -> None:
+    """Write the report to `path` (made with its parents). Raises HarnessError when that is not possible."""
+    text = render(reports, format, many=many)
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        raise HarnessError(
+            f"cannot write the report {path}: {error.strerror}", hint="choose another file with --output"
+        ) from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write beside `path` and rename over it. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise IsADirectoryError(21, "is a folder", str(path))
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    temporary = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+        # mkstemp makes 0600; a report is as readable as the user's umask lets any new file be.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,67 @@
+"""One HTML page without anything from outside, so that it can be kept as a CI artifact and opened anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any
+
+import jinja2
+
+from harness import __version__
+from harness.models.results import Failed, HostExecutionResult, Skipped, TaskExecutionResult, TestReport
+from harness.report.findings import checks, findings, is_expected, totals, verdict
+from harness.report.text import plural, seconds, size
+
+
+def html(reports: Sequence[TestReport]) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("harness.report"), autoescape=True, undefined=jinja2.StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(seconds=seconds, size=size)
+    return environment.get_template("report.html.j2").render(
+        reports=[_view(report) for report in reports],
+        verdicts={word: sum(verdict(report) == word for report in reports) for word in ("passed", "warning", "failed")},
+        version=__version__,
+        written=datetime.now(UTC).isoformat(sep=" ", timespec="seconds"),
+        plural=plural,
+    )
+
+
+def _view(report: TestReport) -> dict[str, Any]:
+    steps_longest = max((step.duration for step in report.steps), default=0.0) or 1.0
+    by_host = groupby(sorted(checks(report), key=lambda pair: pair[0]), key=lambda pair: pair[0])
+    return {
+        "name": report.scenario or report.config.test_name,
+        "report": report,
+        "verdict": verdict(report),
+        "totals": totals(report),
+        "findings": findings(report),
+        "took": (report.end_time - report.start_time).total_seconds(),
+        "steps": [(step, 100 * step.duration / steps_longest) for step in report.steps],
+        "hosts": [_host(report, host) for host in _hosts(report)],
+        "checks": [(host or "tests", [check for _, check in pairs]) for host, pairs in by_host],
+    }
+
+
+def _hosts(report: TestReport) -> list[HostExecutionResult]:
+    return report.execution_result.host_results if report.execution_result else []
+
+
+def _host(report: TestReport, host: HostExecutionResult) -> dict[str, Any]:
+    return {
+        "result": host,
+        "tasks": [{"result": task, "status": _status(report, host.host, task)} for task in host.task_results],
+    }
+
+
+def _status(report: TestReport, host: str, task: TaskExecutionResult) -> str:
+    if isinstance(task.status, Skipped):
+        return "skipped"
+    if isinstance(task.status, Failed):
+        if is_expected(report, host, task):
+            return "failed as expected"
+        return "ignored" if task.ignored else "failed"
+    return "changed" if task.changed else "ok"

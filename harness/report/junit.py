@@ -1,0 +1,103 @@
+"""JUnit XML as CI systems read it: a suite a scenario; steps, tasks and checks are its cases.
+
+Format: https://github.com/testmoapp/junitxml (what Jenkins, GitLab and GitHub's readers agree on).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from xml.etree import ElementTree as ET
+
+from harness.models.results import Failed, Skipped, TestReport
+from harness.report.findings import checks, is_expected
+
+# XML 1.0 has no way to write these characters, not even escaped (https://www.w3.org/TR/xml/#charsets).
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    classname: str
+    name: str
+    time: float
+    outcome: str = "passed"
+    message: str = ""
+    detail: str = ""
+
+
+def junit_xml(reports: Sequence[TestReport]) -> str:
+    root = ET.Element("testsuites", name="harness")
+    for report in reports:
+        _suite(root, report)
+    for attribute in ("tests", "failures", "errors", "skipped"):
+        root.set(attribute, str(sum(int(suite.get(attribute, "0")) for suite in root)))
+    root.set("time", f"{sum(float(suite.get('time', '0')) for suite in root):.3f}")
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _suite(root: ET.Element, report: TestReport) -> None:
+    cases = [*_steps(report), *_tasks(report), *_checks(report)]
+    outcomes = [case.outcome for case in cases]
+    suite = ET.SubElement(
+        root,
+        "testsuite",
+        name=_clean(report.scenario or report.config.test_name),
+        timestamp=report.start_time.isoformat(timespec="seconds"),
+        time=f"{(report.end_time - report.start_time).total_seconds():.3f}",
+        tests=str(len(cases)),
+        failures=str(outcomes.count("failed")),
+        errors=str(outcomes.count("error")),
+        skipped=str(outcomes.count("skipped")),
+    )
+    for case in cases:
+        element = ET.SubElement(
+            suite, "testcase", classname=_clean(case.classname), name=_clean(case.name), time=f"{case.time:.6f}"
+        )
+        if case.outcome == "skipped":
+            ET.SubElement(element, "skipped", message=_clean(case.message))
+        elif case.outcome != "passed":
+            tag = "error" if case.outcome == "error" else "failure"
+            ET.SubElement(element, tag, message=_clean(case.message)).text = _clean(case.detail or case.message)
+
+
+def _steps(report: TestReport) -> Iterator[_Case]:
+    for step in report.steps:
+        reason = step.reason or ""
+        yield _Case(
+            f"{report.scenario}.steps", step.step, step.duration, step.outcome, reason.partition("\n")[0], reason
+        )
+
+
+def _tasks(report: TestReport) -> Iterator[_Case]:
+    for host in report.execution_result.host_results if report.execution_result else []:
+        classname = f"{report.scenario}.{host.host}.tasks"
+        for task in host.task_results:
+            name = f"{task.task_id}: {task.name}" if task.name and task.name != task.task_id else task.task_id
+            if isinstance(task.status, Skipped):
+                yield _Case(classname, name, task.execution_time, "skipped", task.status.reason)
+            elif isinstance(task.status, Failed) and not task.ignored and not is_expected(report, host.host, task):
+                detail = "\n".join(part for part in (task.status.error, task.output, task.stderr) if part)
+                yield _Case(classname, name, task.execution_time, "failed", task.status.error, detail)
+            else:
+                yield _Case(classname, name, task.execution_time)
+        if host.error:
+            yield _Case(classname, "run", host.execution_time, "error", host.error.partition("\n")[0], host.error)
+
+
+def _checks(report: TestReport) -> Iterator[_Case]:
+    for host, check in checks(report):
+        classname = f"{report.scenario}.{host}.checks" if host else f"{report.scenario}.checks"
+        values = [
+            f"{label}: {value}"
+            for label, value in (("expected", check.expected), ("actual", check.actual), ("hint", check.hint))
+            if value is not None
+        ]
+        detail = "\n".join([check.message, *values])
+        yield _Case(classname, check.check, check.duration, check.outcome, check.message.partition("\n")[0], detail)
+
+
+def _clean(text: str) -> str:
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

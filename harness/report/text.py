@@ -1,0 +1,26 @@
+"""How numbers are written for people."""
+
+from __future__ import annotations
+
+
+def seconds(value: float) -> str:
+    """`4 ms`, `1.62 s`, `3 min 5 s`."""
+    if value < 0.9995:
+        return f"{value * 1000:.0f} ms" if value >= 0.0095 else f"{value * 1000:.1f} ms"
+    if value < 60:
+        return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
+    return f"{int(value // 60)} min {value % 60:.0f} s"
+
+
+def size(count: int) -> str:
+    """Bytes as `820 B`, `1.4 MB` (powers of ten, as disks and networks are sold)."""
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
