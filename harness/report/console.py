@@ -18,7 +18,7 @@ from harness.models.results import StepResult, TestReport
 from harness.models.runner import TaskRecord
 from harness.models.verification import VerifyOutcome
 from harness.report.findings import Finding, findings, totals, verdict
-from harness.report.text import plural, seconds
+from harness.report.text import plural, printable, seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -168,7 +168,7 @@ class _Plain:
         self.marks = _marks("utf" in encoding)
 
     def line(self, parts: list[tuple[str, str]]) -> None:
-        text = "".join(text for _, text in parts).rstrip()
+        text = printable("".join(text for _, text in parts)).rstrip()
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
         self._stream.flush()
@@ -191,7 +191,7 @@ class _Screen:
     def line(self, parts: list[tuple[str, str]]) -> None:
         from rich.text import Text
 
-        self._console.print(Text.assemble(*[(text, style) for style, text in parts]))
+        self._console.print(Text.assemble(*[(printable(text), style) for style, text in parts]))
 
     def begin(self, step: str, state: _StepState) -> None:
         from rich.live import Live
@@ -262,4 +262,4 @@ def _tail(text: str) -> list[str]:
 
 def _gone_stream() -> suppress:
     """A reader that has gone (`| head`) ends the telling, not the run: its clean-up must still happen."""
-    return suppress(BrokenPipeError, ValueError)
+    return suppress(OSError)

@@ -12,12 +12,13 @@ import jinja2
 from harness import __version__
 from harness.models.results import Failed, HostExecutionResult, Skipped, TaskExecutionResult, TestReport
 from harness.report.findings import checks, findings, is_expected, totals, verdict
-from harness.report.text import plural, seconds, size
+from harness.report.text import plural, printable, seconds, size
 
 
 def html(reports: Sequence[TestReport]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("harness.report"), autoescape=True, undefined=jinja2.StrictUndefined,
+        finalize=lambda value: printable(value) if isinstance(value, str) else value,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(seconds=seconds, size=size)

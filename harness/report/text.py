@@ -1,6 +1,10 @@
-"""How numbers are written for people."""
+"""How numbers and strange bytes are written for people."""
 
 from __future__ import annotations
+
+import re
+
+_CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def seconds(value: float) -> str:
@@ -24,3 +28,8 @@ def size(count: int) -> str:
 
 def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def printable(text: str) -> str:
+    """Without what would steer the terminal: a host's output must not move the cursor or hide a line."""
+    return _CONTROL.sub(lambda match: "" if match[0].startswith("\x1b[") else "\N{REPLACEMENT CHARACTER}", text)

@@ -47,7 +47,16 @@ def test_more_is_told_when_asked(passed: TestReport) -> None:
 
 def test_a_failure_shows_host_task_output_values_and_hint(failed: TestReport) -> None:
     text = walk(failed)
-    for part in ("non-zero return code", "rc: 7", "boom", "expected  0644", "actual    0600", "the task sets 0600"):
+    assert "\x1b" not in text
+    for part in (
+        "red",
+        "non-zero return code",
+        "rc: 7",
+        "boom",
+        "expected  0644",
+        "actual    0600",
+        "the task sets 0600",
+    ):
         assert part in text, part
     assert "FAILED" in text
 
