@@ -10,16 +10,21 @@ from harness.models.serde import StrictModel
 
 
 class Local(StrictModel):
-    """This host itself."""
+    """This host itself.
+
+    `directory`: what runs there begins in this folder, which is also its HOME. The fake driver's instances are such
+    folders; absolute paths are still this host's own.
+    """
 
     kind: Literal["local"] = "local"
+    directory: str | None = None
 
 
 class Sandbox(StrictModel):
     """A native sandbox: the process that holds its name spaces, on this host.
 
     `start_time` (clock ticks since boot, /proc/PID/stat field 22) tells it from a later process with the same pid.
-    `rootless`: the sandbox lives in a user name space of an ordinary user.
+    `rootless`: the sandbox lives in a user name space of its own, which is joined first.
     """
 
     kind: Literal["sandbox"] = "sandbox"
@@ -30,6 +35,11 @@ class Sandbox(StrictModel):
     """The capability bounding set of what runs inside, as `CAP_CHOWN`."""
     cgroups: tuple[str, ...] = ()
     """Absolute cgroup directories on this host that a process joins before it enters."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Added to the plain default environment of every command."""
+    foreign_root: bool = False
+    """The host's root owns what is inside, and we are not it (an ordinary user's view of the host): root's files
+    cannot be changed, so no package, no service and no other user's file."""
 
 
 Endpoint = Annotated[Local | Sandbox, Field(discriminator="kind")]
