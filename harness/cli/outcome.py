@@ -9,6 +9,9 @@ import click
 
 from harness.errors import HarnessError, InvalidInput
 
+MAX_PROBLEMS = 50
+"""What a person reads at once; a generated plan may have thousands of the same."""
+
 
 class Exit(IntEnum):
     PASSED = 0
@@ -49,10 +52,12 @@ def show(error: HarnessError) -> None:
     click.secho("error: ", fg="red", bold=True, err=True, nl=False)
     click.echo(error.message, err=True)
     if isinstance(error, InvalidInput):
-        for problem in error.problems:
+        for problem in error.problems[:MAX_PROBLEMS]:
             click.echo(f"  {problem}", err=True)
             if problem.hint:
                 click.echo(f"      {problem.hint}", err=True)
+        if len(error.problems) > MAX_PROBLEMS:
+            click.echo(f"  ... and {len(error.problems) - MAX_PROBLEMS} more", err=True)
     if error.hint:
         click.secho("  hint: ", fg="cyan", err=True, nl=False)
         click.echo(error.hint, err=True)
