@@ -1,0 +1,312 @@
+"""Run a command in an existing sandbox.
+
+    enter --pid P --start-time T [--rootless] [--cap CAP_CHOWN ...] [--cgroup DIR ...] [--env NAME=VALUE ...]
+          [--user NAME|UID] [--chdir DIR] [--pty] -- ARGV...
+
+Joins the name spaces of process P (checked against its start time), gives up every capability but those of
+`--cap`, and runs ARGV in a session and process group of its own, with the given environment over a plain default
+one. `--pty` gives it a terminal of the sandbox: this program passes bytes between that and its own stdin and stdout,
+sets its own terminal (if it has one) to raw, and follows its size.
+
+This process stays outside the sandbox's mounts and waits. HUP, INT, QUIT, TERM, USR1 and USR2 go on to the command's
+whole process group; SIGRTMIN means: SIGKILL to that group. When this process dies, so does the command.
+Exit status: the command's own, 128 + N when signal N ended it; 127 and 126 when it was not found or could not be
+executed; 125, with one line on stderr that begins with `harness-enter:`, when the sandbox could not be entered.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from harness.sandbox import kernel, privileges, syscalls
+
+assert sys.platform == "linux"
+
+TYPE_CHECKING = False  # `typing` costs milliseconds of start
+if TYPE_CHECKING:
+    from socket import socket
+
+FAILED = 125
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+DEFAULT_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": "C.UTF-8",
+    "container": "harness",
+}
+_SINGLE = {"--pid", "--start-time", "--user", "--chdir"}
+_MANY = {"--cap", "--cgroup", "--env"}
+_FLAGS = {"--rootless", "--pty"}
+_IN_MOUNT_ORDER = (
+    ("uts", kernel.CLONE_NEWUTS),
+    ("ipc", kernel.CLONE_NEWIPC),
+    ("net", kernel.CLONE_NEWNET),
+    ("cgroup", kernel.CLONE_NEWCGROUP),
+    ("mnt", kernel.CLONE_NEWNS),
+)
+
+
+class Request:
+    """The command line, taken apart."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.one: dict[str, str] = {}
+        self.many: dict[str, list[str]] = {name: [] for name in _MANY}
+        self.flags: set[str] = set()
+        rest = list(arguments)
+        while rest and rest[0] != "--":
+            name = rest.pop(0)
+            if name in _FLAGS:
+                self.flags.add(name)
+            elif name in _SINGLE and rest:
+                self.one[name] = rest.pop(0)
+            elif name in _MANY and rest:
+                self.many[name].append(rest.pop(0))
+            else:
+                raise ValueError(f"unknown or incomplete option {name}")
+        self.argv = rest[1:]
+        if not self.argv or "--pid" not in self.one or "--start-time" not in self.one:
+            raise ValueError("--pid, --start-time and a command are needed")
+        self.pid = int(self.one["--pid"])
+        self.start_time = int(self.one["--start-time"])
+        self.pty = "--pty" in self.flags
+        self.rootless = "--rootless" in self.flags
+
+
+def start_time(directory: int) -> int:
+    """Clock ticks since boot at which the process of an open /proc/PID began (proc(5), field 22 of stat)."""
+    fd = os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return int(os.read(fd, 4096).rpartition(b")")[2].split()[19])
+    finally:
+        os.close(fd)
+
+
+def open_process(pid: int, expected: int) -> int:
+    """A directory fd on /proc/PID that stays bound to that very process. Raises OSError when it is another one."""
+    try:
+        directory = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        found = start_time(directory)
+    except OSError as error:
+        raise OSError(3, f"the sandbox (process {pid}) has gone") from error
+    if found != expected:
+        raise OSError(3, f"the sandbox has gone: process {pid} is another one now")
+    return directory
+
+
+def join_cgroups(directories: list[str]) -> None:
+    for directory in directories:
+        fd = os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"0")
+        finally:
+            os.close(fd)
+
+
+def main(arguments: list[str]) -> int:
+    try:
+        request = Request(arguments)
+    except ValueError as error:
+        return _fail(str(error))
+    pair: tuple[socket, socket] | None = None
+    if request.pty:
+        # Imported before anything of the sandbox is joined: a module must never come from its files.
+        import fcntl  # noqa: F401
+        import socket as sockets
+        import termios  # noqa: F401
+
+        pair = sockets.socketpair()
+    try:
+        join_cgroups(request.many["--cgroup"])
+        directory = open_process(request.pid, request.start_time)
+        spaces = {
+            name: os.open(f"ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory) for name, _ in _IN_MOUNT_ORDER
+        }
+        if request.rootless:
+            user = os.open("ns/user", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+            kernel.setns(user, kernel.CLONE_NEWUSER, "join the sandbox's user name space")
+            os.setresgid(0, 0, 0)
+            os.setresuid(0, 0, 0)
+        pids = os.open("ns/pid", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+        kernel.setns(pids, kernel.CLONE_NEWPID, "join the sandbox's process ids")
+        # Nobody inside may look at, or through, the child before it has become the command (CVE-2019-5736).
+        kernel.prctl(kernel.PR_SET_DUMPABLE, "become undumpable", 0)
+        child = os.fork()
+    except OSError as error:
+        return _fail(error.strerror or str(error))
+    if child == 0:
+        _become(request, spaces, pair[1] if pair else None)
+    if pair is not None:
+        pair[1].close()
+        return _wait_with_terminal(child, pair[0])
+    return _wait(child)
+
+
+def _fail(message: str) -> int:
+    os.write(2, f"harness-enter: {message}\n".encode(errors="backslashreplace"))
+    return FAILED
+
+
+def _become(request: Request, spaces: dict[str, int], to_parent: socket | None) -> None:
+    """In the child: go inside, give up what it must not have, and execute. Never returns."""
+    status = FAILED
+    try:
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, "tie the command to this process", 9)
+        for name, flag in _IN_MOUNT_ORDER:
+            kernel.setns(spaces[name], flag, f"join the sandbox's {name} name space")
+        os.setsid()
+        if to_parent is not None:
+            _take_terminal(to_parent)
+        allowed = privileges.mask(set(request.many["--cap"]))
+        syscalls.install(user_name_space=request.rootless)
+        privileges.limit(allowed)
+        environment = dict(DEFAULT_ENVIRONMENT)
+        home = _switch_user(request.one.get("--user", "0"), environment, pty=request.pty)
+        if to_parent is not None:
+            environment["TERM"] = os.environ.get("TERM", "xterm")
+        environment.update(entry.partition("=")[::2] for entry in request.many["--env"])
+        _chdir(request.one.get("--chdir"), home)
+        kernel.prctl(kernel.PR_SET_PDEATHSIG, "tie the command to this process", 9)
+        status = _execute(request.argv, environment)
+    except OSError as error:
+        _fail(error.strerror or str(error))
+    except KeyError as error:
+        _fail(f"unknown capability {error}")
+    finally:
+        os._exit(status)
+
+
+def _chdir(wanted: str | None, home: str) -> None:
+    if wanted is not None:
+        os.chdir(wanted)
+        return
+    try:
+        os.chdir(home)
+    except OSError:
+        os.chdir("/")
+
+
+def _switch_user(name: str, environment: dict[str, str], *, pty: bool) -> str:
+    """Become `name` of the sandbox's own /etc/passwd; returns the home. `pwd` would load the sandbox's NSS modules."""
+    entry = _lookup("/etc/passwd", name)
+    if entry is None and not name.isdigit():
+        raise OSError(2, f"there is no user {name!r} in the sandbox")
+    user, uid, gid, home, shell = (
+        (name, int(name), int(name), "/", "/bin/sh")
+        if entry is None
+        else (entry[0], int(entry[2]), int(entry[3]), entry[5], entry[6] or "/bin/sh")
+    )
+    environment.update(USER=user, LOGNAME=user, HOME=home, SHELL=shell)
+    try:
+        os.setgroups(_groups_of(user, gid) if uid != 0 else [])
+    except PermissionError:
+        if uid != 0:  # with one mapped group setgroups is denied (user_namespaces(7)); root does without
+            raise
+    if uid != 0:
+        if pty:
+            os.fchown(0, uid, -1)
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+    return home
+
+
+def _table(path: str) -> list[list[str]]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+            return [line.rstrip("\n").split(":") for line in file]
+    except OSError:
+        return []
+
+
+def _lookup(path: str, name: str) -> list[str] | None:
+    for entry in _table(path):
+        if len(entry) >= 7 and name in (entry[0], entry[2]):
+            return entry
+    return None
+
+
+def _groups_of(user: str, gid: int) -> list[int]:
+    named = (entry for entry in _table("/etc/group") if len(entry) >= 4)
+    return [gid, *(int(entry[2]) for entry in named if user in entry[3].split(","))]
+
+
+def _execute(argv: list[str], environment: dict[str, str]) -> int:
+    """Returns only when it failed: the status to exit with."""
+    name = argv[0]
+    places = [""] if "/" in name else [f"{part}/" for part in environment.get("PATH", "").split(":") if part]
+    status = NOT_FOUND
+    for place in places:
+        try:
+            os.execve(place + name, argv, environment)
+        except FileNotFoundError:
+            continue
+        except NotADirectoryError:
+            continue
+        except OSError as error:
+            status = NOT_EXECUTABLE
+            message = f"{place}{name}: {error.strerror}"
+    os.write(2, f"{name}: not found\n".encode() if status == NOT_FOUND else f"{message}\n".encode())
+    return status
+
+
+def _take_terminal(to_parent: socket) -> None:
+    """Open a PTY of the sandbox, make it this session's terminal, and hand its other side to the parent."""
+    import fcntl
+    import socket as sockets
+    import termios
+
+    master = os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    fcntl.ioctl(master, 0x40045431, b"\0\0\0\0")  # TIOCSPTLCK: unlock
+    number = int.from_bytes(fcntl.ioctl(master, 0x80045430, b"\0\0\0\0"), sys.byteorder)  # TIOCGPTN
+    terminal = os.open(f"/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY)
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    sockets.send_fds(to_parent, [b"t"], [master])
+    for fd in (0, 1, 2):
+        os.dup2(terminal, fd)
+    if terminal > 2:
+        os.close(terminal)
+
+
+def _wait(child: int) -> int:
+    _forward_signals(child)
+    return _status(child)
+
+
+def _forward_signals(child: int) -> None:
+    """`signal` is imported here, where the command already runs; this process has kept the host's mounts."""
+    import contextlib
+    import signal
+
+    def forward(number: int, _frame: object) -> None:
+        number = signal.SIGKILL if number == signal.SIGRTMIN else number
+        try:
+            os.killpg(child, number)
+        except ProcessLookupError:  # not yet the leader of its own group, or gone
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, number)
+
+    names = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGRTMIN")
+    for name in names:
+        signal.signal(getattr(signal, name), forward)
+
+
+def _status(child: int) -> int:
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code
+
+
+def _wait_with_terminal(child: int, from_child: socket) -> int:
+    import socket as sockets
+
+    from harness.sandbox import terminal
+
+    _forward_signals(child)
+    message, fds, _, _ = sockets.recv_fds(from_child, 1, 1)
+    from_child.close()
+    if not message or not fds:
+        return _status(child)
+    with terminal.raw(0):
+        terminal.relay(fds[0])
+        return _status(child)

@@ -1,0 +1,127 @@
+"""Linux system calls that Python 3.11 does not offer, by ctypes. Each error names what it was doing.
+
+Numbers and structures: include/uapi/linux/{sched,mount,prctl,capability}.h of the kernel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+assert sys.platform == "linux"
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 1 << 18
+MS_SLAVE = 1 << 19
+MNT_DETACH = 0x2
+
+PR_SET_PDEATHSIG = 1
+PR_SET_DUMPABLE = 4
+PR_CAPBSET_READ = 23
+PR_CAPBSET_DROP = 24
+PR_SET_SECCOMP = 22
+PR_SET_NAME = 15
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+SECCOMP_MODE_FILTER = 2
+
+_PIVOT_ROOT = {"x86_64": 155, "i686": 217, "aarch64": 41, "riscv64": 41, "armv7l": 218, "ppc64le": 203, "s390x": 217}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, doing: str) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{doing}: {os.strerror(number)}")
+    return result
+
+
+def unshare(flags: int, doing: str) -> None:
+    _check(_libc.unshare(flags), doing)
+
+
+def setns(fd: int, flags: int, doing: str) -> None:
+    _check(_libc.setns(fd, flags), doing)
+
+
+def mount(source: str, target: str, kind: str | None, flags: int = 0, data: str | None = None) -> None:
+    """mount(2). The paths are host paths as this process sees them."""
+    result = _libc.mount(
+        os.fsencode(source),
+        os.fsencode(target),
+        None if kind is None else kind.encode(),
+        ctypes.c_ulong(flags),
+        None if data is None else os.fsencode(data),
+    )
+    _check(result, f"mount {kind or 'bind'} on {target}")
+
+
+def umount(target: str, flags: int = 0) -> None:
+    _check(_libc.umount2(os.fsencode(target), flags), f"unmount {target}")
+
+
+def pivot_root(new: str, old: str) -> None:
+    number = _PIVOT_ROOT.get(os.uname().machine)
+    if number is None:
+        raise OSError(38, f"pivot_root: its number on {os.uname().machine} is not known")
+    _check(_libc.syscall(ctypes.c_long(number), os.fsencode(new), os.fsencode(old)), "pivot_root")
+
+
+def sethostname(name: str) -> None:
+    data = name.encode()
+    _check(_libc.sethostname(data, ctypes.c_size_t(len(data))), f"set the host name {name}")
+
+
+def prctl(option: int, doing: str, *values: int) -> int:
+    arguments = [ctypes.c_ulong(value) for value in (*values, 0, 0, 0, 0)[:4]]
+    return _check(_libc.prctl(option, *arguments), doing)
+
+
+def bring_up(interface: bytes) -> None:
+    """SIOCGIFFLAGS and SIOCSIFFLAGS (netdevice(7)) with IFF_UP; without `socket`, whose import costs milliseconds."""
+    fd = _check(_libc.socket(2, 2 | os.O_CLOEXEC, 0), "open a socket")
+    try:
+        request = ctypes.create_string_buffer(interface, 40)
+        _check(_libc.ioctl(fd, ctypes.c_ulong(0x8913), request), f"read the flags of {interface.decode()}")
+        flags = int.from_bytes(request.raw[16:18], sys.byteorder) | 0x1
+        ctypes.memmove(ctypes.addressof(request) + 16, flags.to_bytes(2, sys.byteorder), 2)
+        _check(_libc.ioctl(fd, ctypes.c_ulong(0x8914), request), f"bring {interface.decode()} up")
+    finally:
+        os.close(fd)
+
+
+def set_capabilities(effective: int, permitted: int) -> None:
+    """capset(2), version 3; the inheritable set is emptied."""
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    low, high = 0xFFFFFFFF, 32
+    data = (ctypes.c_uint32 * 6)(
+        effective & low, permitted & low, 0, effective >> high & low, permitted >> high & low, 0
+    )
+    _check(_libc.capset(header, data), "set capabilities")
+
+
+def install_filter(program: bytes) -> None:
+    """PR_SET_SECCOMP with a classic BPF program (struct sock_filter, 8 bytes each)."""
+    buffer = ctypes.create_string_buffer(program, len(program))
+
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+
+    whole = Program(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
+    prctl(PR_SET_SECCOMP, "install the system call filter", SECCOMP_MODE_FILTER, ctypes.addressof(whole))
