@@ -1,0 +1,178 @@
+"""Push a binary to a host, check it there, run it, and take its folder away again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.cancellation import Cancellation
+from harness.connections.base import Connection, Process
+from harness.deadline import Deadline
+from harness.deploy.records import Transcript
+from harness.errors import CommandTimedOut, DeployFailed, HarnessError, TransportFailed
+from harness.models.results import CompilationResult, HostExecutionResult
+from harness.models.runner import TaskRecord
+
+_FOLDER_SCRIPT = """
+umask 077
+for base in "${TMPDIR:-/tmp}" /var/tmp /run "${HOME:-/root}"; do
+    folder=$(mktemp -d "$base/harness-XXXXXXXXXX" 2>/dev/null) || continue
+    printf '#!/bin/sh\\nexit 0\\n' > "$folder/probe" && chmod 700 "$folder/probe" && "$folder/probe" 2>/dev/null && {
+        rm -f "$folder/probe"; printf %s "$folder"; exit 0; }
+    refused="$refused $base"
+    rm -rf "$folder"
+done
+echo "no folder where a program may be written and run${refused:+ (nothing may run in$refused)}" >&2
+exit 1
+"""
+"""/tmp is often mounted noexec: a folder counts once a program has run in it."""
+
+_TAIL = 30.0
+"""Seconds for the clean-up on the host after the deadline of the run itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryRun:
+    """One binary for one host. `mask` hides secrets in a JSON value; `secrets` go to the runner's stdin."""
+
+    host: str
+    connection: Connection
+    binary: CompilationResult
+    arguments: tuple[str, ...] = ()
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    mask: Callable[[Any], Any] = lambda value: value
+    on_event: Callable[[str], None] = lambda message: None
+    on_record: Callable[[TaskRecord], None] = lambda record: None
+
+
+def run_binary(job: BinaryRun, *, deadline: Deadline, cancellation: Cancellation) -> HostExecutionResult:
+    """Do it. Raises DeployFailed when the binary could not be brought there whole; what comes later is in the result."""
+    with _folder(job, deadline) as folder:
+        path = f"{folder}/runner"
+        _push(job, path, deadline)
+        return _run(job, path, deadline, cancellation)
+
+
+@contextmanager
+def _folder(job: BinaryRun, deadline: Deadline) -> Iterator[str]:
+    """An unguessable folder of mode 0700 on the host, removed with all that is in it whatever happens."""
+    try:
+        made = job.connection.run(["/bin/sh", "-c", _FOLDER_SCRIPT], timeout=_within(deadline))
+    except HarnessError as error:
+        raise DeployFailed(f"{job.host}: no folder for the binary: {error.message}", hint=error.hint) from error
+    folder = made.out.strip()
+    if not made.ok or not folder.startswith("/"):
+        raise DeployFailed(
+            f"{job.host}: no folder for the binary: {made.err.strip() or f'exit status {made.rc}'}",
+            hint="give the platform a folder that is writable and not mounted noexec, or set TMPDIR in it",
+        )
+    try:
+        yield folder
+    finally:
+        # The host may be gone by now; then the folder is gone with it, or the first failure has already said so.
+        with suppress(HarnessError):
+            job.connection.run(["rm", "-rf", folder], timeout=_TAIL)
+
+
+def _push(job: BinaryRun, path: str, deadline: Deadline) -> None:
+    size = job.binary.binary_size
+    started = time.monotonic()
+    try:
+        job.connection.push(job.binary.binary_path, path, mode=0o700)
+        arrived = _sha256(job.connection, path, deadline)
+    except (HarnessError, OSError) as error:
+        hint = error.hint if isinstance(error, HarnessError) else None
+        raise DeployFailed(f"{job.host}: the binary ({size} bytes) could not be pushed: {error}", hint=hint) from error
+    if arrived != job.binary.sha256:
+        raise DeployFailed(
+            f"{job.host}: the binary arrived damaged: sha256 {arrived}, but {job.binary.sha256} was sent",
+            hint="something between here and the host changes files; nothing was run",
+        )
+    job.on_event(f"pushed {size / 1e6:.1f} MB in {(time.monotonic() - started) * 1000:.0f} ms")
+
+
+def _sha256(connection: Connection, path: str, deadline: Deadline) -> str:
+    quoted = shlex.quote(path)
+    command = (
+        f"sha256sum {quoted} 2>/dev/null || shasum -a 256 {quoted} 2>/dev/null || openssl dgst -r -sha256 {quoted}"
+    )
+    told = connection.run(["/bin/sh", "-c", command], timeout=_within(deadline))
+    digest = told.out.split()[0].lstrip("\\") if told.ok and told.out.split() else ""
+    # A host without any of the three: fetch it back and look at it here.
+    return digest if len(digest) == 64 else hashlib.sha256(connection.read(path)).hexdigest()
+
+
+def _run(job: BinaryRun, path: str, deadline: Deadline, cancellation: Cancellation) -> HostExecutionResult:
+    transcript = Transcript(mask=job.mask)
+    started = time.monotonic()
+    error: str | None
+    try:
+        process = job.connection.start(
+            [path, "--host", job.host, *job.arguments], stdin=bool(job.secrets), env=job.env or None, cwd="/"
+        )
+        with process, _killed_at(deadline, process) as late, cancellation.stopping(process.kill):
+            job.on_event("running")
+            rc, stderr = _listen(job, process, transcript)
+            error = transcript.verdict(rc, str(job.mask(stderr)))
+        if late.is_set():
+            where = f" in task {transcript.running!r}" if transcript.running else ""
+            error = f"not done after {deadline.seconds:g} s{where}: the runner was killed"
+    except TransportFailed as failure:
+        error = f"the connection broke while the runner was at work: {failure.message}"
+        if not transcript.tasks and transcript.running is None:
+            raise
+    return HostExecutionResult(
+        host=job.host,
+        task_results=transcript.results(),
+        deployment_method="binary",
+        execution_time=time.monotonic() - started,
+        error=error,
+    )
+
+
+def _listen(job: BinaryRun, process: Process, transcript: Transcript) -> tuple[int, str]:
+    if job.secrets:
+        frame = json.dumps(dict(job.secrets)).encode()
+        # A runner that ended before it read them tells why by its exit status.
+        with suppress(TransportFailed):
+            process.write(struct.pack(">I", len(frame)) + frame)
+            process.close_stdin()
+    for line in process.lines():
+        record = transcript.feed(line)
+        if record is not None:
+            job.on_record(record)
+    ended = process.wait(_TAIL)
+    return ended.rc, ended.err
+
+
+@contextmanager
+def _killed_at(deadline: Deadline, process: Process) -> Iterator[threading.Event]:
+    """Kill the process when the deadline passes; the event tells whether that was so."""
+    late = threading.Event()
+
+    def kill() -> None:
+        late.set()
+        process.kill()
+
+    timer = threading.Timer(deadline.remaining(), kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
+
+
+def _within(deadline: Deadline) -> float:
+    if deadline.expired():
+        raise CommandTimedOut(f"no time is left of {deadline.seconds:g} s")
+    return deadline.remaining()

@@ -1,0 +1,132 @@
+"""What a runner writes on stdout, read strictly: see docs/runner-contract.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from harness.models.results import Failed, Skipped, Success, TaskExecutionResult
+from harness.models.runner import ReportRecord, StartRecord, TaskRecord
+
+_SHOWN = 200
+"""Characters of a line that is quoted in a message."""
+
+
+@dataclass
+class Transcript:
+    """The records of one run of a runner, as they come in. `mask` is applied to every line's values."""
+
+    mask: Callable[[Any], Any]
+    tasks: list[TaskRecord] = field(default_factory=list)
+    report: ReportRecord | None = None
+    running: str | None = None
+    """The task that has begun and not ended."""
+    faults: list[str] = field(default_factory=list)
+    """What was wrong with the lines, in words."""
+
+    def feed(self, line: bytes) -> TaskRecord | None:
+        """Read one line; returns the record when a task has ended."""
+        text = line.decode(errors="backslashreplace").strip()
+        if not text:
+            return None
+        if self.report is not None:
+            self._fault("a line after the report", text)
+            return None
+        try:
+            value = self.mask(json.loads(text))
+            return self._take(value, text)
+        except (ValueError, RecursionError) as error:
+            what = "a line that is no JSON" if not isinstance(error, ValidationError) else "a record with wrong fields"
+            self._fault(what, text)
+            return None
+
+    def _take(self, value: Any, text: str) -> TaskRecord | None:
+        kind = value.get("type") if isinstance(value, dict) else None
+        if kind == "start":
+            self.running = StartRecord.model_validate(value).task_id
+        elif kind == "task":
+            record = TaskRecord.model_validate(value)
+            self.tasks.append(record)
+            self.running = None
+            return record
+        elif kind == "report":
+            self.report = ReportRecord.model_validate(value)
+        else:
+            self._fault("a record of an unknown type", text)
+        return None
+
+    def _fault(self, what: str, text: str) -> None:
+        shown = str(self.mask(text))
+        self.faults.append(f"{what}: {shown[:_SHOWN]}{'...' if len(shown) > _SHOWN else ''}")
+
+    def verdict(self, rc: int, stderr: str) -> str | None:
+        """Why the host as a whole failed; None when the runner did what its contract says."""
+        said = f"\n{stderr.strip()[-2000:]}" if stderr.strip() else ""
+        if rc == 2 and self.report is None and not self.tasks:
+            return f"the runner could not start{said}"
+        if self.report is None:
+            where = f" in task {self.running!r}" if self.running else ""
+            return f"the runner ended{where} without a report ({_ended(rc)}){said}" + self._told_faults()
+        if self.faults:
+            return f"the runner wrote what its contract does not know{self._told_faults()}{said}"
+        return self._disagreement(rc)
+
+    def _disagreement(self, rc: int) -> str | None:
+        assert self.report is not None
+        failed = sum(1 for record in self.tasks if record.status == "failed" and not record.ignored)
+        counted = {
+            "ok": sum(1 for record in self.tasks if record.status == "ok"),
+            "changed": sum(1 for record in self.tasks if record.status == "changed"),
+            "skipped": sum(1 for record in self.tasks if record.status == "skipped"),
+            "failed": failed,
+        }
+        for name, number in counted.items():
+            told = getattr(self.report, name)
+            if told != number:
+                return f"the runner's report says {told} tasks {name}, but it wrote {number} such records"
+        expected = 1 if failed else 0
+        if rc != expected or self.report.exit_code != rc:
+            return (
+                f"the runner's exit status {rc} disagrees with its report"
+                f" (exit_code {self.report.exit_code}, {failed} failed)"
+            )
+        return None
+
+    def _told_faults(self) -> str:
+        return "".join(f"\n{fault}" for fault in self.faults[:5])
+
+    def results(self) -> list[TaskExecutionResult]:
+        return [task_result(record) for record in self.tasks]
+
+
+def task_result(record: TaskRecord) -> TaskExecutionResult:
+    """The runner's record as specification 110 has it: ok and changed are both `Success`."""
+    status: Success | Failed | Skipped
+    if record.status == "failed":
+        status = Failed(error=record.msg or record.stderr.strip() or f"rc {record.rc}")
+    elif record.status == "skipped":
+        status = Skipped(reason=record.skip_reason or record.msg)
+    else:
+        status = Success()
+    return TaskExecutionResult(
+        task_id=record.task_id,
+        status=status,
+        output=record.stdout or (record.msg if record.status != "failed" else ""),
+        execution_time=record.duration,
+        artifacts_created=record.artifacts,
+        changed=record.status == "changed",
+        rc=record.rc,
+        name=record.name,
+        module=record.module,
+        stderr=record.stderr,
+        ignored=record.ignored,
+        handler=record.handler,
+    )
+
+
+def _ended(rc: int) -> str:
+    return f"killed by signal {rc - 128}" if rc > 128 else f"exit status {rc}"

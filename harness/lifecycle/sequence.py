@@ -1,0 +1,66 @@
+"""Which steps a verb walks, as data. The names and defaults are Molecule's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from harness.models.scenario import Scenario
+
+SEQUENCES: Mapping[str, tuple[str, ...]] = {
+    "create": ("create", "prepare"),
+    "prepare": ("prepare",),
+    "converge": ("dependency", "create", "prepare", "converge"),
+    "idempotence": ("idempotence",),
+    "side_effect": ("side_effect",),
+    "verify": ("verify",),
+    "cleanup": ("cleanup",),
+    "destroy": ("dependency", "cleanup", "destroy"),
+    "syntax": ("syntax",),
+    "test": (
+        "dependency",
+        "cleanup",
+        "destroy",
+        "syntax",
+        "create",
+        "prepare",
+        "converge",
+        "idempotence",
+        "side_effect",
+        "verify",
+        "cleanup",
+        "destroy",
+    ),
+}
+"""Used where the scenario does not say otherwise (`scenario.test_sequence`, `scenario.converge_sequence`, ...)."""
+
+NEEDS: Mapping[str, tuple[str, ...]] = {
+    "prepare": ("create",),
+    "converge": ("create", "prepare"),
+    "idempotence": ("create", "prepare", "converge"),
+    "side_effect": ("create", "prepare", "converge"),
+    "verify": ("create", "prepare", "converge"),
+}
+"""What must have been done on every platform before a step; what is missing is run before it."""
+
+ENDING = ("cleanup", "destroy")
+"""Walked even after a step has failed."""
+
+_PLAN_STEPS = ("converge", "idempotence")
+
+
+def steps_of(scenario: Scenario, verb: str, *, done: Collection[str] = ()) -> tuple[str, ...]:
+    """The steps of `verb`, what is missing put before them.
+
+    `done` are steps that hold already for every platform. `test` works on instances of its own, so nothing holds
+    yet; but its sequence is the user's own: only `create`, without which nothing can be done, is added to it.
+    The plan is always checked (`syntax`) before anything is created for it.
+    """
+    steps: list[str] = []
+    for step in scenario.sequences.get(verb) or SEQUENCES[verb]:
+        for needed in NEEDS.get(step, ()):
+            if needed not in steps and needed not in done and (verb != "test" or needed == "create"):
+                steps.append(needed)
+        steps.append(step)
+    if "create" in steps and "syntax" not in steps and any(step in steps for step in _PLAN_STEPS):
+        steps.insert(steps.index("create"), "syntax")
+    return tuple(steps)
