@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -41,11 +41,13 @@ class Honours:
 
 @dataclass(frozen=True, slots=True)
 class CompileSettings:
-    """`profile`: release or debug. `options`: the compiler's own, from the scenario's `provisioner.compiler`."""
+    """`profile`: release or debug. `options`: the compiler's own, from the scenario's `provisioner.compiler`.
+    `timeout` in seconds. `progress` is told short lines while something takes long; it may be called from a thread."""
 
     profile: str = "release"
     timeout: float = 1800.0
     options: Mapping[str, object] = field(default_factory=dict)
+    progress: Callable[[str], None] | None = None
 
 
 class Compiler(ABC):

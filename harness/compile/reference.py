@@ -1,0 +1,197 @@
+"""The reference compiler: one Rust stub per (sources, toolchain, target, profile), the plan embedded as data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import harness
+from harness.compile.base import Compiler, CompileSettings, Honours, ModuleSupport
+from harness.compile.cargo import BuildJob, build
+from harness.compile.embed import BINARY, Stub, embed, payload_bytes
+from harness.compile.inspect import check_binary
+from harness.compile.source import source_digest
+from harness.compile.store import Entry, Store, sha256_of
+from harness.compile.targets import Target, known_target, require_supported
+from harness.compile.toolchain import Toolchain, find_linker, find_toolchain, require_std
+from harness.data import data_dir
+from harness.errors import CompileFailed, HarnessError, Problem, ToolchainMissing, UsageError
+from harness.models.config import TargetPlatform
+from harness.models.results import CompilationResult
+from harness.models.runner import Payload
+
+PREFIXES = ("", "ansible.builtin.", "ansible.legacy.")
+PROFILES = ("release", "debug")
+STUB = "stub"
+
+
+class ReferenceCompiler(Compiler):
+    """`crate` and `store` are the shipped sources and the user's cache unless others are given."""
+
+    name: ClassVar[str] = "reference"
+
+    def __init__(self, crate: Path | None = None, store: Store | None = None) -> None:
+        self._crate = crate
+        self._store = store
+        self._stubs: dict[tuple[str, str], Stub] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def crate(self) -> Path:
+        """The folder of the runner's sources."""
+        return self._crate or data_dir("runner")
+
+    @property
+    def store(self) -> Store:
+        # Looked up late: making a compiler touches nothing.
+        self._store = self._store or Store()
+        return self._store
+
+    def diagnose(self, target: str) -> list[Problem]:
+        problems: list[Problem] = []
+        try:
+            require_supported(target)
+            if shipped_stub(self.crate, target, "release") is None:
+                toolchain = find_toolchain(self.crate)
+                find_linker()
+                require_std(toolchain, target, self.crate)
+        except HarnessError as error:
+            problems.append(Problem("the reference compiler", error.message, error.hint))
+        return problems
+
+    def honours(self) -> Honours:
+        document = json.loads((data_dir("runner") / "honours.json").read_text(encoding="utf-8"))
+        modules = {
+            prefix + name: ModuleSupport(
+                arguments=frozenset(entry.get("arguments", ())),
+                aliases=entry.get("aliases", {}),
+                required=tuple(frozenset(choice) for choice in entry.get("required", ())),
+                choices={argument: frozenset(values) for argument, values in entry.get("choices", {}).items()},
+                free_form=entry.get("free_form", False),
+                any_arguments=entry.get("any_arguments", False),
+            )
+            for name, entry in document["modules"].items()
+            for prefix in PREFIXES
+        }
+        return Honours(modules, frozenset(document["keywords"]))
+
+    def compile(self, payload: Payload, target: str, settings: CompileSettings) -> CompilationResult:
+        """`cache_hit` tells that nothing had to be built: embedding a plan in a stub is no build."""
+        started = time.perf_counter()
+        stub, built = self.stub(target, settings)
+        entry = embed(self.store, stub, payload_bytes(payload))
+        platform = known_target(target)
+        return CompilationResult(
+            binary_path=entry.path / BINARY,
+            compilation_time=time.perf_counter() - started,
+            binary_size=entry.files[BINARY].size,
+            target_platforms=[TargetPlatform(arch=platform.arch, os=platform.os)],
+            cache_hit=not built,
+            sha256=entry.files[BINARY].sha256,
+            target=target,
+        )
+
+    def stub(self, triple: str, settings: CompileSettings) -> tuple[Stub, bool]:
+        """The runner without a payload: the shipped one, the store's, or one built now; also tells whether it was.
+
+        Raises ToolchainMissing, CompileFailed.
+        """
+        target = require_supported(triple)
+        if settings.profile not in PROFILES:
+            raise UsageError(f"there is no profile {settings.profile!r}", hint=f"known: {', '.join(PROFILES)}")
+        with self._lock:
+            known = self._stubs.get((triple, settings.profile))
+            if known is not None:
+                return known, False
+            stub, built = self._find_stub(target, settings)
+            self._stubs[triple, settings.profile] = stub
+            return stub, built
+
+    def _find_stub(self, target: Target, settings: CompileSettings) -> tuple[Stub, bool]:
+        shipped = shipped_stub(self.crate, target.triple, settings.profile)
+        if shipped is not None:
+            return shipped, False
+        identity = {
+            "sources": source_digest(self.crate),
+            "target": target.triple,
+            "profile": settings.profile,
+            "flags": " ".join(target.rustflags),
+        }
+        try:
+            toolchain = find_toolchain(self.crate)
+        except ToolchainMissing:
+            # What another toolchain made of the same sources serves as well as what cannot be built.
+            for entry in self.store.entries(STUB):
+                if entry.info.items() >= identity.items():
+                    return _stub_of(entry), False
+            raise
+        identity["toolchain"] = toolchain.version
+        key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+        def make(folder: Path) -> dict[str, str]:
+            self._build(target, toolchain, settings, identity["sources"], folder / STUB)
+            return identity
+
+        entry, built = self.store.obtain(STUB, key, make)
+        return _stub_of(entry), built
+
+    def _build(
+        self, target: Target, toolchain: Toolchain, settings: CompileSettings, sources: str, destination: Path
+    ) -> None:
+        from filelock import FileLock
+
+        work = self.store.root / "cargo"
+        work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # One build at a time: cargo names its output by target and profile only, and two builds of different sources
+        # in one folder could each fetch the other's.
+        with FileLock(work.with_suffix(".lock"), is_singleton=False):
+            made = build(
+                BuildJob(
+                    crate=self.crate,
+                    target=target,
+                    toolchain=toolchain,
+                    profile=settings.profile,
+                    target_dir=work,
+                    timeout=settings.timeout,
+                    on_line=_telling(settings.progress),
+                )
+            )
+            shutil.copyfile(made, destination)
+        destination.chmod(0o755)
+        check_binary(destination, target.triple)
+        if source_digest(self.crate) != sources:
+            raise CompileFailed(f"the sources in {self.crate} changed while they were compiled", hint="compile again")
+
+
+def shipped_stub(crate: Path, triple: str, profile: str) -> Stub | None:
+    """The stub that came with the wheel, when it was made of just these sources and is whole."""
+    folder = Path(harness.__file__).resolve().parent / "_data" / "stub" / triple
+    try:
+        about = json.loads((folder / "stub.json").read_text(encoding="utf-8"))
+        stub = Stub(folder / STUB, str(about["sha256"]))
+        fits = (about["target"], about["profile"]) == (triple, profile) and about["sources"] == source_digest(crate)
+        return stub if fits and sha256_of(stub.path) == stub.sha256 else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _stub_of(entry: Entry) -> Stub:
+    return Stub(entry.path / STUB, entry.files[STUB].sha256)
+
+
+def _telling(progress: Callable[[str], None] | None) -> Callable[[str], None] | None:
+    """cargo's own progress lines, without its warnings."""
+    if progress is None:
+        return None
+
+    def tell(line: str) -> None:
+        if line.startswith(("Compiling", "Downloading", "Downloaded", "Finished", "Blocking")):
+            progress(line)
+
+    return tell
