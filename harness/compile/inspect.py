@@ -8,13 +8,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from harness.compile.targets import known_target
 from harness.errors import CompileFailed, InvalidInput, Problem
-
-if TYPE_CHECKING:
-    import lief
 
 Format = Literal["elf", "pe", "mach-o"]
 
@@ -36,12 +33,14 @@ class Header:
 
     format: Format
     archs: tuple[str, ...]
+    bits: int = 64
     interpreter: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class BinaryFacts:
-    """`size` in bytes; `libraries` are those the loader needs; `stripped`: it has no symbol table."""
+    """`arch` has a slash between those of a universal Mach-O; `size` in bytes; `libraries` are those the loader needs;
+    `stripped`: it has no symbol table."""
 
     format: Format
     os: str
@@ -64,7 +63,7 @@ def read_header(path: Path) -> Header | None:
         if start[:2] == b"MZ":
             return _pe(start)
         return _macho(start)
-    except struct.error:
+    except (struct.error, IndexError):
         return None
 
 
@@ -90,22 +89,45 @@ def check_binary(path: Path, triple: str) -> None:
 
 
 def inspect(path: Path) -> BinaryFacts:
-    """All that lief can tell of an executable. Raises InvalidInput when it is none."""
+    """All that can be told of an executable. Raises InvalidInput when it is none."""
     import lief
 
+    unknown = Problem("", "is not an executable that can be recognised (ELF, PE or Mach-O)")
     try:
+        header = read_header(path)
         size = path.stat().st_size
+        # What our own reading refuses never gets to lief, whose bindings raise SystemError on some garbage.
+        if header is None:
+            raise InvalidInput(str(path), [unknown])
         with lief.logging.level_scope(lief.logging.LEVEL.OFF):
             binary = lief.parse(path)
     except OSError as error:
         raise InvalidInput(str(path), [Problem("", f"cannot be read: {error.strerror or error}")]) from error
     if isinstance(binary, lief.ELF.Binary):
-        return _elf_facts(binary, size)
-    if isinstance(binary, lief.PE.Binary):
-        return _pe_facts(binary, size)
-    if isinstance(binary, lief.MachO.Binary):
-        return _macho_facts(binary, size)
-    raise InvalidInput(str(path), [Problem("", "is not an executable that can be recognised (ELF, PE or Mach-O)")])
+        interpreter = binary.interpreter if binary.has_interpreter else None
+        libraries = tuple(str(library) for library in binary.libraries)
+        stripped = not binary.has_section(".symtab")
+    elif isinstance(binary, lief.PE.Binary):
+        interpreter = None
+        libraries = tuple(str(library) for library in binary.libraries)
+        stripped = binary.header.numberof_symbols == 0
+    elif isinstance(binary, lief.MachO.Binary):
+        interpreter = None
+        libraries = tuple(library.name for library in binary.libraries)
+        stripped = not binary.has_symbol_command
+    else:
+        raise InvalidInput(str(path), [unknown])
+    return BinaryFacts(
+        format=header.format,
+        os=OS_OF[header.format],
+        arch="/".join(header.archs),
+        bits=header.bits,
+        static=interpreter is None and not libraries,
+        interpreter=interpreter,
+        libraries=libraries,
+        size=size,
+        stripped=stripped,
+    )
 
 
 def _elf(start: bytes) -> Header | None:
@@ -117,7 +139,8 @@ def _elf(start: bytes) -> Header | None:
     (offset,) = struct.unpack_from(f"{order}{'Q' if wide else 'I'}", start, 32 if wide else 28)
     size, count = struct.unpack_from(f"{order}HH", start, 54 if wide else 42)
     kinds = [struct.unpack_from(f"{order}I", start, offset + index * size)[0] for index in range(count)]
-    return Header("elf", (ELF_MACHINES.get(machine, f"machine-{machine}"),), PT_INTERP in kinds)
+    arch = ELF_MACHINES.get(machine, f"machine-{machine}")
+    return Header("elf", (arch,), 64 if wide else 32, PT_INTERP in kinds)
 
 
 def _pe(start: bytes) -> Header | None:
@@ -125,7 +148,8 @@ def _pe(start: bytes) -> Header | None:
     if start[offset : offset + 4] != b"PE\0\0":
         return None
     (machine,) = struct.unpack_from("<H", start, offset + 4)
-    return Header("pe", (PE_MACHINES.get(machine, f"machine-{machine:#x}"),))
+    arch = PE_MACHINES.get(machine, f"machine-{machine:#x}")
+    return Header("pe", (arch,), 32 if arch == "i686" else 64)
 
 
 def _macho(start: bytes) -> Header | None:
@@ -140,52 +164,3 @@ def _macho(start: bytes) -> Header | None:
     else:
         return None
     return Header("mach-o", tuple(MACHO_CPUS.get(cpu, f"cpu-{cpu:#x}") for cpu in cpus))
-
-
-def _elf_facts(binary: lief.ELF.Binary, size: int) -> BinaryFacts:
-    machine = binary.header.machine_type.value
-    wide = binary.header.identity_class == type(binary.header).CLASS.ELF64
-    libraries = tuple(str(library) for library in binary.libraries)
-    interpreter = binary.interpreter if binary.has_interpreter else None
-    return BinaryFacts(
-        format="elf",
-        os="linux",
-        arch=ELF_MACHINES.get(machine, f"machine-{machine}"),
-        bits=64 if wide else 32,
-        static=interpreter is None and not libraries,
-        interpreter=interpreter,
-        libraries=libraries,
-        size=size,
-        stripped=not binary.has_section(".symtab"),
-    )
-
-
-def _pe_facts(binary: lief.PE.Binary, size: int) -> BinaryFacts:
-    machine = binary.header.machine.value
-    return BinaryFacts(
-        format="pe",
-        os="windows",
-        arch=PE_MACHINES.get(machine, f"machine-{machine:#x}"),
-        bits=64 if machine in (0x8664, 0xAA64) else 32,
-        static=not binary.libraries,
-        interpreter=None,
-        libraries=tuple(str(library) for library in binary.libraries),
-        size=size,
-        stripped=binary.header.numberof_symbols == 0,
-    )
-
-
-def _macho_facts(binary: lief.MachO.Binary, size: int) -> BinaryFacts:
-    cpu = binary.header.cpu_type.value
-    libraries = tuple(library.name for library in binary.libraries)
-    return BinaryFacts(
-        format="mach-o",
-        os="macos",
-        arch=MACHO_CPUS.get(cpu, f"cpu-{cpu:#x}"),
-        bits=64 if binary.header.is_64bit else 32,
-        static=not libraries,
-        interpreter=None,
-        libraries=libraries,
-        size=size,
-        stripped=not binary.has_symbol_command,
-    )
