@@ -96,6 +96,12 @@ def problems_of(
     return [Problem(where(keys), _joined(words)) for keys, words in found.items()]
 
 
+def places_of(error: ValidationError, data: object) -> list[Keys]:
+    """The values at fault; where one is missing, what lacks it."""
+    faults = error.errors(include_url=False)
+    return [_real_keys(fault, data)[: -1 if fault["type"] == "missing" else None] for fault in faults]
+
+
 def known_keys(annotation: Any, keys: Sequence[str | int]) -> list[str]:
     """The keys that the model has at a path; empty where anything goes."""
     origin, arguments = get_origin(annotation), get_args(annotation)
@@ -154,7 +160,9 @@ def _words(fault: ErrorDetails, keys: Keys, model: type[BaseModel]) -> str:
     if kind in _KINDS:
         return f"should be {_KINDS[kind]}, not {shown(value)}"
     if kind in ("literal_error", "enum"):
-        return f"should be {context.get('expected', 'another value')}, not {shown(value)}"
+        wanted = str(context.get("expected", "another value"))
+        near = nearest(value, re.findall(r"'([^']*)'", wanted)) if isinstance(value, str) else None
+        return f"should be {wanted}, not {shown(value)}" + (f"; did you mean {near}?" if near else "")
     if kind in ("value_error", "assertion_error") and "error" in context:
         return str(context["error"])
     return fault["msg"].replace("Input should", "should").replace("Value should", "should")

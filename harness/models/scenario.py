@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import JsonValue
 
 from harness.drivers.base import PlatformSpec, ScenarioRef
+from harness.errors import Problem
 from harness.models.config import DeploymentStrategy, ExpectedOutcome, PerformanceThreshold
 
 
@@ -56,7 +57,8 @@ class Provisioner:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """`directory` holds the testinfra tests (absolute; it may be missing), `expected` the ExpectedOutcome file."""
+    """`directory` holds the testinfra tests (absolute; it may be missing), `expected` the ExpectedOutcome file.
+    Without `enabled` the step `verify` is skipped."""
 
     name: Literal["testinfra", "ansible"]
     directory: Path
@@ -65,6 +67,7 @@ class Verifier:
     derive_from_plan: bool = True
     options: dict[str, JsonValue] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
+    enabled: bool = True
     additional_files_or_dirs: tuple[Path, ...] = ()
 
 
@@ -91,6 +94,9 @@ class Scenario:
     performance: PerformanceThreshold | None = None
     expect: StageExpectation | None = None
     collect: tuple[str, ...] = ()
+    """Absolute paths on the platforms (globs allowed), fetched before destroy when something failed."""
+    warnings: tuple[Problem, ...] = ()
+    """What is no error and still deserves a word, such as a variable that is not set."""
 
     @property
     def name(self) -> str:

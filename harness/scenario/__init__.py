@@ -1,1 +1,18 @@
-"""Find, layer, interpolate and validate molecule.yml and harness.toml; fixtures."""
+"""Scenarios and settings: found, layered, interpolated and validated. See docs/scenario.md and docs/settings.md."""
+
+from __future__ import annotations
+
+from harness.scenario.layers import Overrides
+from harness.scenario.load import load_scenario
+from harness.scenario.project import find_project, list_scenarios, select_scenarios
+from harness.scenario.settings import Settings, load_settings
+
+__all__ = [
+    "Overrides",
+    "Settings",
+    "find_project",
+    "list_scenarios",
+    "load_scenario",
+    "load_settings",
+    "select_scenarios",
+]

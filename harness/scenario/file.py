@@ -1,0 +1,243 @@
+"""molecule.yml as it may be written. The published JSON schema is made from these models."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+
+from harness.models.config import BinaryOnly, DeploymentStrategy, ForceSSH, Hybrid, SSHFallback
+from harness.models.problems import shown
+from harness.models.serde import StrictModel, Variant
+from harness.scenario.values import Positive, Text
+
+STRATEGIES: dict[str, Variant] = {
+    "binary-only": BinaryOnly(),
+    "ssh-fallback": SSHFallback(),
+    "hybrid": Hybrid(),
+    "force-ssh": ForceSSH(),
+}
+
+
+def _listed(value: object) -> object:
+    """Ansible takes `tags: a,b` as well as a list."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _text(value: object) -> object:
+    """What an environment variable may be written as: YAML reads `PORT: 80` as a number."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+def _named(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _at_path(value: object) -> object:
+    return {"path": value} if isinstance(value, str) else value
+
+
+def _strategy(value: object) -> object:
+    if isinstance(value, str) and value in STRATEGIES:
+        return STRATEGIES[value]
+    if any(isinstance(value, Variant) or value == known.tag for known in STRATEGIES.values()):
+        return value
+    raise ValueError(f"should be one of {', '.join(STRATEGIES)}, not {shown(value)}")
+
+
+def _regex(value: str) -> str:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a pattern that a later Python reads otherwise is not wrong now
+            re.compile(value)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"not a regular expression: {error}") from error
+    return value
+
+
+class Section(StrictModel):
+    """Built when it is first used: a scenario needs either the models of Ansible's or those of ours."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class OpenSection(Section):
+    """Further keys are kept, for another model to judge or for nobody."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+Listed = Annotated[list[Text], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
+Environment = dict[str, Annotated[str, BeforeValidator(_text, json_schema_input_type=str | float | bool)]]
+Steps = Annotated[list[Text], Field(min_length=1)]
+
+
+class DriverSection(OpenSection):
+    """Keys beside `name` are defaults for every platform of that driver."""
+
+    name: Text = Field(description="the driver of every platform that names no other")
+
+
+class PlatformSection(OpenSection):
+    """Keys beside these are the driver's own."""
+
+    name: Text = Field(description="its host name; the plan's host of that name runs on it")
+    driver: Text | None = Field(default=None, description="this platform's driver, where it is not the scenario's")
+    image: Text | None = Field(default=None, description="what it is made from")
+    os: Text = Field(default="linux", description="linux, macos or windows")
+    arch: Text | None = Field(default=None, description="as in a target triple: x86_64, aarch64; this host's if absent")
+    groups: list[Text] = Field(default_factory=list, description="the groups it belongs to")
+
+
+class PlanSection(Section):
+    path: Text
+    validate_: bool = Field(default=True, alias="validate", description="false hands the file to the compiler as it is")
+
+
+class CompilerSection(OpenSection):
+    """Keys beside `name` are the compiler's own."""
+
+    name: Text
+
+
+class SecretSection(Section):
+    env: Text | None = Field(default=None, description="the environment variable that holds the value")
+    file: Text | None = Field(default=None, description="the file that holds the value")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> SecretSection:
+        if (self.env is None) == (self.file is None):
+            raise ValueError("a secret comes from exactly one of env and file")
+        return self
+
+
+Variables = dict[str, JsonValue]
+
+
+class InventorySection(Section):
+    hosts: dict[str, Any] = Field(
+        default_factory=dict, description="groups with hosts, vars and children, as Ansible's"
+    )
+    host_vars: dict[str, Variables] = Field(default_factory=dict, description="variables by platform")
+    hosts_vars: dict[str, Variables] = Field(default_factory=dict, description="another name of host_vars")
+    group_vars: dict[str, Variables] = Field(default_factory=dict, description="variables by group")
+
+
+class BinaryProvisioner(Section):
+    name: Literal["binary"]
+    plan: Annotated[PlanSection, BeforeValidator(_at_path, json_schema_input_type=str | PlanSection)] = PlanSection(
+        path="plan.json"
+    )
+    strategy: Annotated[
+        DeploymentStrategy | None,
+        BeforeValidator(
+            _strategy, json_schema_input_type=Literal["binary-only", "ssh-fallback", "hybrid", "force-ssh"]
+        ),
+    ] = None
+    compiler: Annotated[CompilerSection, BeforeValidator(_named, json_schema_input_type=str | CompilerSection)] = (
+        CompilerSection(name="reference")
+    )
+    inventory: InventorySection = Field(default_factory=InventorySection)
+    secrets: dict[str, SecretSection] = Field(default_factory=dict)
+    env: Environment = Field(default_factory=dict)
+    tags: Listed = Field(default_factory=list)
+    skip_tags: Listed = Field(default_factory=list)
+    prepare: Text | None = None
+    side_effect: Text | None = None
+    cleanup: Text | None = None
+    log: bool = True
+
+
+class AnsibleProvisioner(OpenSection):
+    """Molecule's schema lets any further key pass here."""
+
+    name: Literal["ansible"] = "ansible"
+    inventory: dict[str, Any] = Field(default_factory=dict)
+    env: Environment = Field(default_factory=dict)
+    log: bool = True
+
+
+class VerifierSection(Section):
+    name: Literal["testinfra", "ansible"] | None = None
+    enabled: bool = True
+    directory: Text = "tests"
+    expected: Text | None = None
+    derive_from_plan: bool = True
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    env: Environment = Field(default_factory=dict)
+    additional_files_or_dirs: list[Text] = Field(default_factory=list)
+
+
+class ScenarioSection(Section):
+    name: Text | None = None
+    category: Literal["basic", "cross-compilation", "large-scale", "error", "performance"] | None = None
+    timeout_seconds: Positive | None = None
+    check_sequence: Steps | None = None
+    cleanup_sequence: Steps | None = None
+    converge_sequence: Steps | None = None
+    create_sequence: Steps | None = None
+    dependency_sequence: Steps | None = None
+    destroy_sequence: Steps | None = None
+    idempotence_sequence: Steps | None = None
+    lint_sequence: Steps | None = None
+    prepare_sequence: Steps | None = None
+    side_effect_sequence: Steps | None = None
+    syntax_sequence: Steps | None = None
+    test_sequence: Steps | None = None
+    verify_sequence: Steps | None = None
+
+
+class PerformanceSection(Section):
+    max_execution_time_seconds: Positive | None = None
+    max_binary_size_mb: Positive | None = None
+    min_improvement_factor: Positive | None = None
+
+
+class ExpectSection(Section):
+    stage: Literal["validate", "compile", "push", "run"]
+    error: Annotated[Text, BeforeValidator(lambda value: _regex(value) if isinstance(value, str) else value)]
+
+
+class _Common(Section):
+    """The top-level keys whose meaning does not hang on the provisioner."""
+
+    verifier: VerifierSection = Field(default_factory=VerifierSection)
+    scenario: ScenarioSection = Field(default_factory=ScenarioSection)
+    performance: PerformanceSection | None = None
+    expect: ExpectSection | None = None
+    collect: list[Text] = Field(default_factory=list)
+    dependency: dict[str, Any] = Field(default_factory=dict)
+    ansible: dict[str, Any] = Field(default_factory=dict)
+    prerun: bool = True
+    log: bool = True
+    lint: str | None = None
+    role_name_check: int = 0
+    shared_state: bool = False
+
+
+class BinaryFile(_Common):
+    """molecule.yml with `provisioner: {name: binary}`."""
+
+    driver: DriverSection = Field(default_factory=lambda: DriverSection(name="native"))
+    platforms: list[PlatformSection] = Field(min_length=1)
+    provisioner: BinaryProvisioner
+
+
+class PassedPlatform(OpenSection):
+    """Molecule's schema lets any further key pass here."""
+
+    name: Text
+    image: Text | None = None
+    groups: list[Text] = Field(default_factory=list)
+
+
+class AnsibleFile(_Common):
+    """molecule.yml as Molecule has it."""
+
+    driver: DriverSection = Field(default_factory=lambda: DriverSection(name="default"))
+    platforms: list[PassedPlatform] = Field(default_factory=list)
+    provisioner: AnsibleProvisioner = Field(default_factory=AnsibleProvisioner)

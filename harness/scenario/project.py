@@ -1,0 +1,93 @@
+"""Finding the project and its scenarios: `molecule/*/molecule.yml`, as Molecule has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from harness.errors import UsageError
+from harness.models.problems import nearest, shown
+from harness.scenario.source import is_file, is_folder
+
+FILE = "molecule.yml"
+DEFAULT = "default"
+FOLDERS = ("molecule", "extensions/molecule")
+"""Where scenarios lie; the second is where Molecule looks in an Ansible collection."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""A scenario's name: a folder, and part of labels and host names in the systems that hold its instances."""
+
+
+def find_project(start: Path) -> Path:
+    """The nearest folder from `start` upwards that holds `molecule/` or `extensions/molecule/`.
+
+    Absolute. Raises UsageError when there is none.
+    """
+    here = start.absolute()
+    for folder in (here, *here.parents):
+        if _scenario_folder(folder) is not None:
+            return folder
+    raise UsageError(
+        f"no folder {FOLDERS[0]}/ with scenarios in {here} or above it",
+        hint="harness init scenario default makes the first one here",
+    )
+
+
+def list_scenarios(project: Path) -> list[str]:
+    """The names of all scenarios, sorted. A folder that is hidden or holds no molecule.yml is none."""
+    root = _scenario_folder(project)
+    if root is None:
+        return []
+    try:
+        found = [folder.name for folder in root.iterdir() if not folder.name.startswith(".")]
+    except OSError as error:
+        raise UsageError(f"{root}: {error.strerror or error}") from error
+    return sorted(name for name in found if is_file(root / name / FILE))
+
+
+def scenario_directory(project: Path, name: str) -> Path:
+    """Absolute folder of a scenario. Raises UsageError when there is none of that name."""
+    known = list_scenarios(project)
+    if name in known:
+        root = _scenario_folder(project)
+        assert root is not None
+        return root.absolute() / name
+    raise UsageError(f"there is no scenario {shown(name)} in {project}", hint=_known(name, known))
+
+
+def select_scenarios(
+    project: Path, patterns: Sequence[str] = (), *, everything: bool = False, exclude: Sequence[str] = ()
+) -> list[str]:
+    """The scenarios that names and globs mean: all with `everything`, else `default` where nothing is named.
+
+    In the order they are named, each once. Raises UsageError for a name or glob that matches none, and when nothing
+    is left.
+    """
+    known = list_scenarios(project)
+    wanted: Sequence[str] = ["*"] if everything else list(patterns) or [DEFAULT]
+    chosen: dict[str, None] = {}
+    for pattern in wanted:
+        found = [name for name in known if fnmatchcase(name, pattern)]
+        if not found:
+            raise UsageError(f"no scenario matches {shown(pattern)} in {project}", hint=_known(pattern, known))
+        chosen.update(dict.fromkeys(found))
+    for pattern in exclude:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            raise UsageError(f"no scenario matches {shown(pattern)}, which is excluded", hint=_known(pattern, known))
+    left = [name for name in chosen if not any(fnmatchcase(name, pattern) for pattern in exclude)]
+    if not left:
+        raise UsageError("every scenario that was asked for is excluded")
+    return left
+
+
+def _scenario_folder(project: Path) -> Path | None:
+    return next((project / folder for folder in FOLDERS if is_folder(project / folder)), None)
+
+
+def _known(name: str, known: list[str]) -> str:
+    if not known:
+        return "harness init scenario NAME makes one"
+    near = nearest(name, known)
+    return f"did you mean {near}?" if near else f"known here: {', '.join(known)}"
