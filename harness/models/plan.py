@@ -13,7 +13,7 @@ from harness.models.serde import Duration, Model
 class PlanModel(Model):
     """Unknown extra fields are kept."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
 
 
 class Keywords(PlanModel):
@@ -48,7 +48,7 @@ class Task(Keywords):
     module: str
     args: dict[str, JsonValue] = Field(default_factory=dict)
     hosts: list[str] = Field(default_factory=list)
-    """The hosts it is for, resolved: never empty after reading, never a group."""
+    """The hosts it is for, resolved: never a group. Empty only where the plan says so; such a task never runs."""
     dependencies: list[str] = Field(default_factory=list)
     conditions: list[JsonValue] = Field(default_factory=list)
     tags: list[str] = Field(default_factory=list)
@@ -81,11 +81,12 @@ class Play(PlanModel):
     play_id: str
     name: str = ""
     strategy: Any = None
-    serial: int | None = None
+    serial: JsonValue = None
     hosts: list[str] = Field(default_factory=list)
     vars: dict[str, JsonValue] = Field(default_factory=dict)
     batches: list[Batch]
     handlers: list[Handler] = Field(default_factory=list)
+    """`become`, `environment` and the other keywords that Ansible lets a play hand down are in its tasks already."""
 
 
 class PlanMetadata(PlanModel):
@@ -93,6 +94,9 @@ class PlanMetadata(PlanModel):
     rustle_plan_version: str | None = None
     plan_id: str = ""
     """From the older format; otherwise the sha256 of the file's bytes."""
+    run_tags: list[str] = Field(default_factory=list)
+    """These four are `planning_options`' tags, skip_tags, check_mode and diff_mode."""
+    skip_tags: list[str] = Field(default_factory=list)
     check_mode: bool = False
     diff_mode: bool = False
 
@@ -102,6 +106,9 @@ class Plan(PlanModel):
     plays: list[Play]
     hosts: list[str]
     groups: dict[str, list[str]] = Field(default_factory=dict)
+    """Every group's hosts, those of its children included."""
+    group_vars: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    """In order of precedence, the weakest (`all`, then parents before children) first."""
     hosts_vars: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     binary_deployments: list[JsonValue] = Field(default_factory=list)
     total_tasks: int = 0

@@ -1,0 +1,151 @@
+"""A task's module and arguments against what a compiler honours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from harness.compile.base import Honours, ModuleSupport
+from harness.models.plan import Handler, Task
+from harness.models.problems import Keys, nearest, shown
+from harness.plan import fields, keywords
+from harness.plan.expressions import is_template
+from harness.plan.files import module_name
+
+Fault = tuple[Keys, str, str | None]
+"""The way from the task on, what is wrong, the cure."""
+
+_SYMBOLIC = re.compile(r"[ugoa]*([-+=]([rwxXst]+|[ugo])?)+(,[ugoa]*([-+=]([rwxXst]+|[ugo])?)+)*")
+_MODES = ("mode", "directory_mode")
+
+
+def refused(task: Task | Handler, honours: Honours) -> Iterator[Fault]:
+    """Everything of the task that the compiler does not honour, or that its module would refuse."""
+    name = module_name(task.module)
+    support = honours.modules.get(name)
+    if support is None:
+        if task.module:
+            meant = nearest(name, honours.modules)
+            words = f"the module {shown(task.module)} is not honoured"
+            yield ("module",), words + (f"; did you mean {meant}?" if meant else ""), _known_modules(honours)
+    else:
+        yield from _arguments(task, name, support)
+    yield from _keywords(task, honours)
+
+
+def octal_mode(value: Any) -> str | None:
+    """A mode given as a number, as Ansible reads it (decimal), in octal."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0o7777:
+        return f"{value:04o}"
+    return None
+
+
+def _known_modules(honours: Honours) -> str:
+    return f"honoured are {', '.join(sorted(honours.modules))}"
+
+
+def _arguments(task: Task | Handler, module: str, support: ModuleSupport) -> Iterator[Fault]:
+    given: dict[str, Any] = {}
+    for key, value in task.args.items():
+        own = support.aliases.get(key, key)
+        if key == "_raw_params":
+            if not support.free_form:
+                yield ("args", key), f"{module} takes no free-form text", f"its arguments are {_listed(support)}"
+                continue
+        elif own not in support.arguments and not support.any_arguments:
+            yield ("args", key), *_unknown(key, module, support)
+            continue
+        if value is None:
+            continue  # as if it were not there, as in Ansible
+        if own in given:
+            yield ("args", key), f"{own} is given twice, under two of its names", None
+        given[own] = value
+        yield from ((("args", key), *fault) for fault in _wrong_value(own, value, support))
+    for needed in support.required:
+        if needed.isdisjoint(given):
+            public = [name for name in sorted(needed) if not name.startswith("_") and name != "content_b64"]
+            words = public[0] if len(public) == 1 else f"one of {', '.join(public)}"
+            yield ("args",), f"{module} needs {words}", None
+    if support.any_arguments:
+        for key in task.args:
+            if key not in support.arguments and not fields.is_variable_name(key):
+                yield ("args", key), f"{shown(key)} is no name for a variable", None
+
+
+def _unknown(key: str, module: str, support: ModuleSupport) -> tuple[str, str | None]:
+    meant = nearest(key, [*support.arguments, *support.aliases])
+    words = f"{module} has no argument {shown(key)}" + (f"; did you mean {meant}?" if meant else "")
+    return words, None if meant else f"its arguments are {_listed(support)}"
+
+
+def _listed(support: ModuleSupport) -> str:
+    names = sorted(name for name in support.arguments if not name.startswith("_") and name != "content_b64")
+    return ", ".join(names) or "none"
+
+
+def _wrong_value(name: str, value: Any, support: ModuleSupport) -> Iterator[tuple[str, str | None]]:
+    if isinstance(value, str) and is_template(value):
+        return
+    choices = support.choices.get(name)
+    if choices is not None and not isinstance(value, dict | list):
+        text = ("yes" if value else "no") if isinstance(value, bool) else str(value)
+        if text not in choices and str(value).lower() not in choices:
+            meant = nearest(text, choices)
+            yield (
+                f"should be one of {', '.join(sorted(choices))}, not {shown(value)}",
+                f"did you mean {meant}?" if meant else None,
+            )
+    elif choices is not None:
+        yield f"should be one of {', '.join(sorted(choices))}, not {shown(value)}", None
+    if name in _MODES:
+        yield from _wrong_mode(value)
+
+
+def _wrong_mode(value: Any) -> Iterator[tuple[str, str | None]]:
+    if isinstance(value, str):
+        if value != "preserve" and not re.fullmatch(r"[0-7]{1,5}", value) and not _SYMBOLIC.fullmatch(value):
+            yield f'should be an octal mode such as "0644", or u=rw,g=r, not {shown(value)}', None
+        return
+    if isinstance(value, bool) or not isinstance(value, int):
+        yield f'should be an octal mode such as "0644", not {shown(value)}', None
+        return
+    meant = octal_mode(value)
+    digits = str(value)
+    if meant is None:
+        yield f"{shown(value)} is no mode", 'write it as text, "0644"'
+    elif re.fullmatch(r"[0-7]{3,4}", digits) and _plausible(int(digits, 8)):
+        words = f"{digits} as a number is the octal mode {meant}: JSON has no octal numbers"
+        yield words, f'write "0{digits}" (or "{meant}" if that is meant)'
+
+
+def _plausible(mode: int) -> bool:
+    """Whether people use such a mode: the owner can read or run it, and nobody can do more than the owner."""
+    owner, group, other = mode >> 6 & 7, mode >> 3 & 7, mode & 7
+    return owner >= 4 and not group & ~owner and not other & ~owner and not other & ~group
+
+
+def _keywords(task: Task | Handler, honours: Honours) -> Iterator[Fault]:
+    for name in (*keywords.READERS, "tags", "notify"):
+        if name not in honours.keywords and _is_used(task, name):
+            yield (name,), f"the keyword {name} is not honoured", None
+    for key, value in (task.model_extra or {}).items():
+        if key not in honours.keywords and keywords.not_honoured(key, value, keywords.OTHERS):
+            yield (key,), f"the keyword {key} is not honoured", _instead(key)
+
+
+def _is_used(task: Task | Handler, name: str) -> bool:
+    value = getattr(task, "register_" if name == "register" else name, None)
+    return value not in (None, False, [], {})
+
+
+def _instead(key: str) -> str | None:
+    if key.startswith("with_"):
+        return "use loop"
+    return {"action": "use module and args", "delegate_to": "give the task to that host, by hosts"}.get(key)
+
+
+def refused_of_play(extras: Mapping[str, Any], honours: Honours) -> Iterator[Fault]:
+    for key, value in extras.items():
+        if key not in honours.keywords and keywords.not_honoured(key, value, keywords.PLAY_OTHERS):
+            yield (key,), f"the keyword {key} is not honoured in a play", None
