@@ -1,1 +1,28 @@
 """Connections run commands and move files; they know nothing of lifecycles."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from harness.errors import Unsupported
+from harness.models.endpoint import Endpoint, Local
+
+if TYPE_CHECKING:
+    from harness.connections.base import Connection
+
+
+def open_connection(endpoint: Endpoint, *, name: str) -> Connection:
+    """Costs nothing until the first command. `name` (a platform's) begins every message.
+
+    Raises Unsupported where this machine lacks what the endpoint needs.
+    """
+    if sys.platform == "win32":
+        raise Unsupported(f"the endpoint {endpoint.kind!r}", by="Windows")
+    if isinstance(endpoint, Local):
+        from harness.connections.local import LocalConnection
+
+        return LocalConnection(endpoint, name)
+    from harness.connections.sandbox import SandboxConnection
+
+    return SandboxConnection(endpoint, name)

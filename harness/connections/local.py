@@ -1,0 +1,33 @@
+"""This host itself: only where a scenario says `allow_changes`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness.connections.posix import PosixConnection
+from harness.models.endpoint import Local
+
+
+class LocalConnection(PosixConnection):
+    def __init__(self, endpoint: Local, label: str) -> None:
+        super().__init__(label, "this host" if endpoint.directory is None else endpoint.directory)
+        self._directory = endpoint.directory
+
+    def enter(self, argv: Sequence[str], *, pty: bool) -> list[str]:
+        return list(argv)
+
+    def why_gone(self) -> str | None:
+        if self._directory is None or Path(self._directory).is_dir():
+            return None
+        return f"its folder {self._directory} is gone"
+
+    def host_cwd(self) -> str | None:
+        return self._directory
+
+    def host_env(self) -> Mapping[str, str] | None:
+        if self._directory is None:
+            return None
+        # By HARNESS_INSTANCE the fake driver finds what runs in an instance.
+        return {**os.environ, "HOME": self._directory, "HARNESS_INSTANCE": self._directory}

@@ -1,0 +1,94 @@
+"""Facts of a POSIX platform, in one round trip."""
+
+from __future__ import annotations
+
+import shlex
+
+from harness.connections.base import Connection
+from harness.errors import TransportFailed
+from harness.models.facts import Facts
+
+ARCHITECTURES = {
+    "amd64": "x86_64",
+    "arm64": "aarch64",
+    "armv7l": "armv7",
+    "armv8l": "armv7",
+    "i386": "i686",
+    "i586": "i686",
+}
+THIRTY_TWO_BIT = {"x86_64": "i686", "aarch64": "armv7"}
+SYSTEMS = {"Linux": "linux", "Darwin": "macos"}
+PACKAGE_MANAGERS = {
+    "apt-get": "apt",
+    "dnf": "dnf",
+    "yum": "yum",
+    "apk": "apk",
+    "zypper": "zypper",
+    "pacman": "pacman",
+    "brew": "brew",
+}
+
+# libc: Debian's musl package also installs an ld-musl, so that glibc is asked first.
+# init: /run/systemd/system is what sd_booted(3) looks at; that systemd is installed says nothing.
+_SCRIPT = """
+say() {{ printf '%s=%s\\n' "$1" "$2"; }}
+any() {{ [ -e "$1" ]; }}
+say os "$(uname -s)"; say arch "$(uname -m)"; say hostname "$(uname -n)"; say uid "$(id -u)"
+say bits "$(getconf LONG_BIT 2>/dev/null)"
+if getconf GNU_LIBC_VERSION >/dev/null 2>&1; then say libc gnu
+elif any /lib/ld-musl-* || any /usr/lib/ld-musl-*; then say libc musl
+elif any /lib/ld-linux* || any /lib64/ld-linux* || any /lib/*/ld-linux*; then say libc gnu
+fi
+if [ -r /proc/1/comm ]; then read -r one </proc/1/comm; else one=; fi
+if [ -d /run/systemd/system ]; then say init systemd
+elif [ -e /run/openrc ]; then say init openrc
+elif [ "$(uname -s)" = Darwin ]; then say init launchd
+elif [ "$one" = init ]; then say init sysvinit
+fi
+for name in {managers}; do
+if command -v "$name" >/dev/null 2>&1; then say manager "$name"; fi
+done
+if command -v sw_vers >/dev/null 2>&1; then say version "$(sw_vers -productVersion)"; say distribution macos; fi
+for release in /etc/os-release /usr/lib/os-release; do
+if [ -r "$release" ]; then echo release; cat "$release"; break; fi
+done
+"""
+
+
+def probe(connection: Connection) -> Facts:
+    """Raises TransportFailed when the platform gives no sensible answer."""
+    done = connection.run(_SCRIPT.format(managers=" ".join(PACKAGE_MANAGERS)), timeout=30)
+    own, _, release = done.out.partition("\nrelease\n")
+    pairs = [line.split("=", 1) for line in own.splitlines() if "=" in line]
+    said = dict(pairs)
+    if not said.get("os") or not said.get("uid", "").isdigit():
+        raise TransportFailed(
+            f"{connection.name}: no facts could be gathered: {done.err.strip() or 'uname and id say nothing'}"
+        )
+    system = _os_release(release)
+    arch = ARCHITECTURES.get(said["arch"], said["arch"])
+    return Facts(
+        os=SYSTEMS.get(said["os"], said["os"].lower()),
+        arch=THIRTY_TWO_BIT.get(arch, arch) if said.get("bits") == "32" else arch,
+        libc=said.get("libc", "none"),
+        init=said.get("init", "none"),
+        distribution=said.get("distribution") or system.get("ID", ""),
+        version=said.get("version") or system.get("VERSION_ID", ""),
+        hostname=said.get("hostname", ""),
+        uid=int(said["uid"]),
+        package_managers=tuple(PACKAGE_MANAGERS[value] for key, value in pairs if key == "manager"),
+    )
+
+
+def _os_release(text: str) -> dict[str, str]:
+    """os-release(5): assignments with the shell's quoting; a line that is none is passed over."""
+    found = {}
+    for line in text.splitlines():
+        try:
+            words = shlex.split(line, comments=True)
+        except ValueError:
+            continue
+        if len(words) == 1 and "=" in words[0]:
+            name, _, value = words[0].partition("=")
+            found[name] = value
+    return found

@@ -1,0 +1,279 @@
+"""The persistent shell: each command costs a round trip, not a new process and a new connection.
+
+One `sh` per platform reads commands from one byte stream and answers on it. Every command runs in a session of its
+own, without stdin, its stdout and stderr appended to two fresh files in a private folder (on a tmpfs where there is
+one). When it has ended the shell sends
+
+    TOKEN rc SPACE stdout TOKEN stderr TOKEN
+
+(or, where this host sees that folder, only the status: the files are then read from here, which saves a process),
+where TOKEN is 128 random bits that only the shell is told and that no command sees. So the answer is exact whatever
+the bytes are; what a background process writes later lands in a file that nobody reads; and one stream is enough
+(a serial port has no more). A command that hangs is killed through a second way, and a shell that dies is replaced.
+
+Since stdout is a file there, a command that itself opens /dev/stdout anew would truncate it; `PosixConnection`
+gives commands that name it a channel of their own.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.connections.base import Completed
+from harness.connections.channel import Channel, ChannelClosed
+from harness.connections.script import Invocation, encode, in_shell, printf_format
+from harness.errors import CommandTimedOut, TransportFailed
+
+FOLDERS = ("/dev/shm", "/run", "/tmp", "/var/tmp")
+LARGEST_OUTPUT = 1 << 30
+"""Bytes of stdout and stderr of one command, after which the platform is taken to have gone mad."""
+SWEEP = 32
+"""Commands after which the files of earlier ones are removed; at once where they are large."""
+
+_START = """exec 2>/dev/null
+_h_find() {{ command -v "$1" || printf '%s' "$2"; }}
+_h_sh=$(_h_find sh /bin/sh); _h_cat=$(_h_find cat /bin/cat); _h_rm=$(_h_find rm /bin/rm); _h_setsid=$(command -v setsid)
+for _h_base in {folders}; do
+_h_d=$_h_base/.harness-{name}
+if [ -d "$_h_base" ] && mkdir -m 700 "$_h_d" && true >"$_h_d/0"; then break; fi
+_h_d=
+done
+trap '[ -z "$_h_d" ] || "$_h_rm" -rf "$_h_d"' EXIT
+trap exit HUP TERM
+printf '{token}%s\\n%s\\n%s\\n%s{token}' $$ "$_h_d" "$_h_sh" "$_h_setsid"
+"""
+
+_COMMAND = """{stdin}_h_r=
+{{ (
+{snippet}
+) <&7 >&5 2>&6 3<&- 4<&- 5>&- 6>&- 7<&-
+_h_r=$?
+if {seen} && [ -e {out} ] && [ -e {err} ]; then printf '%s' "{token}$_h_r seen {token}{token}"; else
+printf '%s' "{token}$_h_r "
+if [ -s {out} ] || [ ! -e {out} ]; then "$_h_cat" <&3; fi; printf {token}
+if [ -s {err} ] || [ ! -e {err} ]; then "$_h_cat" <&4; fi; printf {token}
+fi
+}} 5>>{out} 6>>{err} 3<{out} 4<{err} 7<{input}
+[ -n "$_h_r" ] || printf '{token}x {token}{token}'
+{sweep}
+"""
+
+
+class NoFolder(Exception):
+    """No folder of the platform can be written to."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    channel: Channel
+    pid: int
+    folder: str
+    shell: str
+    setsid: str
+    root: Path | None
+    """Where this host sees the platform's files."""
+
+    def seen(self, path: str) -> bytes:
+        assert self.root
+        return (self.root / path.lstrip("/")).read_bytes()
+
+
+class PersistentShell:
+    """`label` begins every message. `open_channel` raises TransportFailed when the platform cannot be reached."""
+
+    def __init__(self, label: str, open_channel: Callable[[], Channel]) -> None:
+        self.label = label
+        self._open_channel = open_channel
+        self._lock = threading.RLock()
+        self._running: _Running | None = None
+        self._used: list[str] = []
+        self._count = 0
+        self._sweep_now = False
+
+    def run(self, invocation: Invocation, *, stdin: bytes = b"", timeout: float | None = None) -> Completed:
+        """Raises CommandTimedOut, TransportFailed, NoFolder."""
+        with self._lock:
+            for _ in range(2):
+                running = self._ready()
+                done = self._exchange(running, invocation, stdin, timeout)
+                if done is not None:
+                    return done
+                self._drop(patience=0.0)  # its folder has been removed: the command was not started
+        raise TransportFailed(
+            f"{self.label}: the shell cannot open files in its folder {running.folder}",
+            hint="the file system there may be full or read-only",
+        )
+
+    def close(self) -> None:
+        with self._lock:
+            self._drop(patience=2.0)
+
+    def _ready(self) -> _Running:
+        if self._running is not None and self._running.channel.ended():
+            self._drop(patience=0.0)
+        if self._running is None:
+            self._running = self._start()
+        return self._running
+
+    def _start(self) -> _Running:
+        channel = self._open_channel()
+        token = secrets.token_hex(16)
+        try:
+            until = time.monotonic() + 30
+            channel.send(
+                _START.format(token=token, name=secrets.token_hex(8), folders=" ".join(FOLDERS)).encode(), until
+            )
+            answer = _Answer(token, marks=2)
+            while not answer.complete:
+                answer.feed(channel.receive(until))
+            pid, folder, shell, setsid = answer.part(0).decode(errors="replace").split("\n")
+        except (ChannelClosed, TimeoutError, ValueError) as error:
+            channel.close(patience=0.0)
+            words = str(error) or "it did not answer"
+            raise TransportFailed(
+                f"{self.label}: no shell could be started: {words}", hint="the platform needs a POSIX sh"
+            ) from error
+        except BaseException:
+            channel.close(patience=0.0)
+            raise
+        if not folder:
+            channel.close(patience=1.0)
+            raise NoFolder
+        root = channel.root(int(pid))
+        if root is not None and not (root / folder.lstrip("/") / "0").exists():
+            root = None
+        return _Running(channel, int(pid), folder, shell, setsid, root)
+
+    def _exchange(
+        self, running: _Running, invocation: Invocation, stdin: bytes, timeout: float | None
+    ) -> Completed | None:
+        """None when the command could not be started in this shell."""
+        token = secrets.token_hex(16)
+        text = encode(self._text(running, invocation, stdin, token))
+        started = time.monotonic()
+        until = None if timeout is None else started + timeout
+        answer = _Answer(token, marks=3)
+        try:
+            running.channel.send(text, until)
+            self._receive(running.channel, answer, until)
+        except ChannelClosed as error:
+            self._drop(patience=0.0)
+            raise TransportFailed(
+                f"{self.label}: the shell ended while {invocation} ran" + (f": {error}" if str(error) else ""),
+                hint="the platform may have stopped, or the command killed the shell that ran it",
+            ) from error
+        except TimeoutError as error:
+            out, err = self._kill(running, answer)
+            raise CommandTimedOut(
+                f"{self.label}: {invocation} did not end within {timeout:g} s and was killed", stdout=out, stderr=err
+            ) from error
+        except BaseException:
+            self._drop(patience=0.0)  # Ctrl-C: what it would still answer belongs to nobody
+            raise
+        status, out, err = self._parts(running, answer)
+        if status == b"x":
+            return None
+        self._sweep_now = len(out) + len(err) > 1 << 18
+        return Completed(int(status), out, err, time.monotonic() - started)
+
+    def _parts(self, running: _Running, answer: _Answer) -> tuple[bytes, bytes, bytes]:
+        status, _, out = answer.part(0).partition(b" ")
+        if out != b"seen ":
+            return status, out, answer.part(1)
+        base = f"{running.folder}/{self._count}"
+        try:
+            return status, running.seen(f"{base}.out"), running.seen(f"{base}.err")
+        except OSError as error:
+            self._drop(patience=0.0)
+            raise TransportFailed(f"{self.label}: what the command wrote cannot be read: {error}") from error
+
+    def _text(self, running: _Running, invocation: Invocation, stdin: bytes, token: str) -> str:
+        self._count += 1
+        base = f"{running.folder}/{self._count}"
+        sweep = ""
+        if self._sweep_now or len(self._used) >= SWEEP:
+            sweep = f'"$_h_rm" -f {" ".join(self._used)}'
+            self._used.clear()
+        self._used.append(f"{base}.*")
+        return _COMMAND.format(
+            snippet=in_shell(invocation, shell=running.shell, session=running.setsid),
+            stdin=f"printf {printf_format(stdin)} >{base}.in\n" if stdin else "",
+            input=f"{base}.in" if stdin else "/dev/null",
+            out=f"{base}.out",
+            err=f"{base}.err",
+            token=token,
+            seen="true" if running.root else "false",
+            sweep=sweep,
+        )
+
+    @staticmethod
+    def _receive(channel: Channel, answer: _Answer, until: float | None) -> None:
+        while not answer.complete:
+            answer.feed(channel.receive(until))
+            if answer.size > LARGEST_OUTPUT:
+                raise ChannelClosed("it wrote more than 1 GiB")
+
+    def _kill(self, running: _Running, answer: _Answer) -> tuple[bytes, bytes]:
+        """End what runs, and fetch what it had written."""
+        try:
+            running.channel.kill_children(running.pid)
+            self._receive(running.channel, answer, time.monotonic() + 5)
+        except (TimeoutError, ChannelClosed):
+            self._drop(patience=0.0)
+            return b"", b""
+        except BaseException:
+            self._drop(patience=0.0)
+            raise
+        return self._parts(running, answer)[1:]
+
+    def _drop(self, *, patience: float) -> None:
+        running, self._running = self._running, None
+        self._used.clear()
+        self._sweep_now = False
+        if running is not None:
+            if not patience:
+                running.channel.kill_children(running.pid)  # so that the shell can end by itself, and tidy up
+            running.channel.close(patience=patience or 0.5)
+
+
+class _Answer:
+    """Cuts a stream at a token. What comes before the first is nobody's."""
+
+    def __init__(self, token: str, *, marks: int) -> None:
+        self._token = token.encode()
+        self._wanted = marks
+        self._buffer = bytearray()
+        self._marks: list[int] = []
+        self._searched = 0
+
+    @property
+    def complete(self) -> bool:
+        return len(self._marks) == self._wanted
+
+    @property
+    def size(self) -> int:
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> None:
+        self._buffer += data
+        while not self.complete:
+            at = self._buffer.find(self._token, self._searched)
+            if at < 0:
+                self._searched = max(self._searched, len(self._buffer) - len(self._token) + 1)
+                return
+            self._marks.append(at)
+            self._searched = at + len(self._token)
+
+    def part(self, number: int) -> bytes:
+        """What stands between mark `number` and the next."""
+        return bytes(self._buffer[self._marks[number] + len(self._token) : self._marks[number + 1]])
+
+
+REOPENS = re.compile(r"/dev/(std(out|err)|fd/[12])|/proc/(self|\$\$|\$PPID|[0-9]+)/fd")
+"""Names under which a command may open its own stdout or stderr anew."""
