@@ -55,7 +55,7 @@ class BinaryRun:
 
 
 def run_binary(job: BinaryRun, *, deadline: Deadline, cancellation: Cancellation) -> HostExecutionResult:
-    """Do it. Raises DeployFailed when the binary could not be brought there whole; what comes later is in the result."""
+    """Do it. Raises DeployFailed when the binary could not be brought there whole; the rest is in the result."""
     with _folder(job, deadline) as folder:
         path = f"{folder}/runner"
         _push(job, path, deadline)

@@ -1,37 +1,10 @@
-"""Which steps a verb walks, as data. The names and defaults are Molecule's."""
+"""Which steps a verb walks, as data: the scenario's own sequence, and what has to come before."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
 from harness.models.scenario import Scenario
-
-SEQUENCES: Mapping[str, tuple[str, ...]] = {
-    "create": ("create", "prepare"),
-    "prepare": ("prepare",),
-    "converge": ("dependency", "create", "prepare", "converge"),
-    "idempotence": ("idempotence",),
-    "side_effect": ("side_effect",),
-    "verify": ("verify",),
-    "cleanup": ("cleanup",),
-    "destroy": ("dependency", "cleanup", "destroy"),
-    "syntax": ("syntax",),
-    "test": (
-        "dependency",
-        "cleanup",
-        "destroy",
-        "syntax",
-        "create",
-        "prepare",
-        "converge",
-        "idempotence",
-        "side_effect",
-        "verify",
-        "cleanup",
-        "destroy",
-    ),
-}
-"""Used where the scenario does not say otherwise (`scenario.test_sequence`, `scenario.converge_sequence`, ...)."""
 
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "prepare": ("create",),
@@ -56,11 +29,13 @@ def steps_of(scenario: Scenario, verb: str, *, done: Collection[str] = ()) -> tu
     The plan is always checked (`syntax`) before anything is created for it.
     """
     steps: list[str] = []
-    for step in scenario.sequences.get(verb) or SEQUENCES[verb]:
+    for step in scenario.sequences[verb]:
         for needed in NEEDS.get(step, ()):
             if needed not in steps and needed not in done and (verb != "test" or needed == "create"):
                 steps.append(needed)
         steps.append(step)
+    if verb == "test" and steps[-1:] != ["destroy"]:
+        steps.append("destroy")  # what `test` makes is its own; only --destroy says otherwise
     if "create" in steps and "syntax" not in steps and any(step in steps for step in _PLAN_STEPS):
         steps.insert(steps.index("create"), "syntax")
     return tuple(steps)

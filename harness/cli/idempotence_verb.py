@@ -1,0 +1,16 @@
+"""harness idempotence"""
+
+from __future__ import annotations
+
+import click
+
+from harness.cli.options import Common, common
+
+
+@click.command("idempotence")
+@common
+def command(common: Common) -> int:
+    """Converge again: no task may change anything, and nothing on the hosts may differ afterwards."""
+    from harness.cli.scenario_verb import walk
+
+    return walk(common, "idempotence")

@@ -1,0 +1,104 @@
+"""The options that every verb of a scenario has, under Molecule's names."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from harness.lifecycle.context import RunOptions
+    from harness.lifecycle.events import Observer
+    from harness.lifecycle.several import Selection
+    from harness.scenario import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The common options as they were given."""
+
+    scenario_names: tuple[str, ...]
+    everything: bool
+    exclude: tuple[str, ...]
+    platforms: tuple[str, ...]
+    workers: int | None
+    driver: str | None
+    base_configs: tuple[Path, ...]
+    env_file: Path | None
+    lock_timeout: float
+    verbose: int
+    debug: bool
+
+    def selection(self, **more: Any) -> Selection:
+        from harness.lifecycle.several import Selection
+        from harness.scenario import Overrides
+
+        overrides = Overrides(driver=self.driver, base_configs=self.base_configs, env_file=self.env_file)
+        return Selection(
+            names=self.scenario_names, everything=self.everything, exclude=self.exclude, overrides=overrides, **more
+        )
+
+    def settings(self, project: Path) -> Settings:
+        from harness.scenario import load_settings
+
+        return load_settings(project, {"harness.workers": self.workers})
+
+    def run_options(self, settings: Settings, **more: Any) -> RunOptions:
+        import os
+
+        from harness.lifecycle.context import RunOptions
+
+        workers = settings.harness.workers or os.cpu_count() or 1
+        return RunOptions(platforms=self.platforms, workers=workers, lock_timeout=self.lock_timeout, **more)
+
+    def observer(self, *, stderr: bool = False) -> Observer:
+        import sys
+
+        from harness.report.console import ConsoleObserver
+
+        return ConsoleObserver(sys.stderr if stderr else sys.stdout, verbosity=2 if self.debug else self.verbose)
+
+
+_OPTIONS = (
+    click.option(
+        "-s", "--scenario-name", "scenario_names", multiple=True, metavar="NAME",
+        help="Scenario, by name or glob; may be repeated. `default` unless given.",
+    ),
+    click.option("--all", "everything", is_flag=True, help="All scenarios of the project."),
+    click.option("-e", "--exclude", multiple=True, metavar="NAME", help="Leave these out; may be repeated."),
+    click.option(
+        "-p", "--platform-name", "platforms", multiple=True, metavar="NAME", help="Only this one; may be repeated.",
+    ),
+    click.option("--workers", type=click.IntRange(1, 1000), help="Platforms worked on side by side."),
+    click.option("-d", "--driver-name", "driver", metavar="NAME", help="Another driver than the scenario's."),
+    click.option(
+        "-c", "--base-config", "base_configs", multiple=True, type=click.Path(path_type=Path),
+        help="A file that lies under every molecule.yml; may be repeated.",
+    ),
+    click.option("--env-file", type=click.Path(path_type=Path), help="Variables for molecule.yml; else .env.yml."),
+    click.option(
+        "--lock-timeout", type=click.FloatRange(0), default=600.0, show_default=True, metavar="SECONDS",
+        help="How long to wait for another verb on the same scenario.",
+    ),
+    click.option("-v", "--verbose", count=True, help="Tasks and hosts; twice: their output, too."),
+    click.option("--debug", is_flag=True, help="Everything, tracebacks of defects included."),
+)  # fmt: skip
+
+
+def common(function: F) -> F:
+    """Give the command the common options, as one `Common` before its own arguments."""
+
+    @functools.wraps(function)
+    def wrapper(**arguments: Any) -> Any:
+        fields = {name: arguments.pop(name) for name in Common.__dataclass_fields__}
+        return function(Common(**fields), **arguments)
+
+    for option in reversed(_OPTIONS):
+        wrapper = option(wrapper)
+    return wrapper  # type: ignore[return-value]

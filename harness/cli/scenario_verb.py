@@ -1,0 +1,48 @@
+"""What the verbs that walk a scenario's sequence have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli.options import Common
+from harness.cli.outcome import show
+
+if TYPE_CHECKING:
+    from harness.lifecycle.several import Verdict
+
+
+def walk(common: Common, verb: str, **options: Any) -> int:
+    """Walk `verb` on every scenario asked for; returns the exit status."""
+    from harness.lifecycle.several import choose, overall, perform_all, project_folder
+
+    selection = common.selection()
+    settings = common.settings(project_folder(selection))
+    verdicts = perform_all(
+        choose(selection, settings),
+        verb,
+        common.run_options(settings, **options),
+        common.observer(),
+        on_error=show,
+        on_skip=tell_skipped,
+    )
+    summarise(verdicts)
+    return overall(verdicts)
+
+
+def tell_skipped(scenario: str, reason: str) -> None:
+    head, *rest = reason.splitlines()
+    click.echo(f"{scenario}: skipped: {' '.join(line.strip() for line in rest) or head}", err=True)
+
+
+def summarise(verdicts: list[Verdict], *, err: bool = False) -> None:
+    """One line a scenario, when there were several."""
+    if len(verdicts) < 2:
+        return
+    words = {0: "passed", 1: "failed", 2: "error", 3: "nothing tested", 130: "interrupted"}
+    width = max(len(verdict.scenario) for verdict in verdicts)
+    for verdict in verdicts:
+        word = "skipped" if verdict.skipped else words.get(verdict.code, "error")
+        reason = f"  {verdict.reason.splitlines()[0]}" if verdict.reason else ""
+        click.echo(f"{verdict.scenario:<{width}}  {word}{reason}", err=err)

@@ -1,0 +1,125 @@
+"""What a step is given: the scenario, its instances, and where to write what happens."""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from harness.cancellation import Cancellation
+from harness.connections.base import Connection
+from harness.deadline import Deadline
+from harness.drivers.base import RunId
+from harness.lifecycle.crew import Outcome, side_by_side
+from harness.lifecycle.events import Observer
+from harness.lifecycle.failures import all_done
+from harness.lifecycle.fleet import Fleet
+from harness.lifecycle.journal import Journal
+from harness.lifecycle.ledger import Ledger
+from harness.lifecycle.secrets import Mask
+from harness.lifecycle.workspace import Workspace
+from harness.models.runner import TaskRecord
+from harness.models.scenario import Scenario
+
+if TYPE_CHECKING:
+    from harness.lifecycle.plans import CheckedPlan
+
+T = TypeVar("T")
+
+
+class DestroyPolicy(enum.StrEnum):
+    """When `test` destroys what it made."""
+
+    ALWAYS = "always"
+    NEVER = "never"
+    PASSING = "passing"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the command line says about a run. `platforms`: only these (all when empty). `force`: prepare again."""
+
+    platforms: tuple[str, ...] = ()
+    workers: int = 8
+    destroy: DestroyPolicy = DestroyPolicy.ALWAYS
+    force: bool = False
+    pytest_args: tuple[str, ...] = ()
+    lock_timeout: float = 600.0
+    timeout: float | None = None
+    """Seconds for the whole run; the scenario's own when None."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """One run of one verb. `folder` is the run's own, for logs and what is collected."""
+
+    scenario: Scenario
+    verb: str
+    options: RunOptions
+    run: RunId
+    folder: Path
+    workspace: Workspace
+    journal: Journal
+    fleet: Fleet
+    observer: Observer
+    deadline: Deadline
+    secrets: dict[str, str] = field(repr=False)
+    mask: Mask = field(repr=False)
+    ledger: Ledger = field(default_factory=Ledger)
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    only: frozenset[str] | None = None
+    """When set, these platforms alone are looked at."""
+    plans: dict[Path, CheckedPlan] = field(default_factory=dict)
+    """Those read so far in this run."""
+
+    @property
+    def hosts(self) -> list[str]:
+        """The platforms that exist in this run."""
+        return [
+            name for name in self.fleet.specs if name in self.fleet.members and (self.only is None or name in self.only)
+        ]
+
+    def each(self, names: Sequence[str], work: Callable[[str], T]) -> Outcome[T]:
+        """`work` on every host side by side, within the run's deadline."""
+        return side_by_side(
+            names,
+            work,
+            workers=self.options.workers,
+            deadline=self.deadline,
+            cancellation=self.cancellation,
+        )
+
+    def connections(self, step: str) -> dict[str, Connection]:
+        """A connection to every host, made ready where it is not yet. Raises StepFailed with all that failed."""
+
+        def ready(name: str) -> Connection:
+            started = time.monotonic()
+            known = self.fleet.members[name].connection
+            connection = known or self.fleet.make_ready(name, self.deadline)
+            if known is None:
+                took = time.monotonic() - started
+                self.event(step, name, f"ready in {took * 1000:.0f} ms")
+                self.journal.record_timing(self.run, step, name, "ready", took)
+            return connection
+
+        return all_done(self.each(self.hosts, ready))
+
+    def event(self, step: str, host: str, message: str) -> None:
+        self.observer.host_event(self.scenario.name, step, host, self.mask.text(message))
+
+    def task(self, host: str, record: TaskRecord) -> None:
+        self.observer.task_ended(self.scenario.name, host, record)
+
+    def note(self, message: str) -> None:
+        """Something to know that says nothing about what is tested."""
+        self.observer.warning(self.scenario.name, self.mask.text(message))
+
+    def warn(self, message: str) -> None:
+        """Something that may be wrong with what is tested: the report becomes a Warning."""
+        text = self.mask.text(message)
+        if text not in self.ledger.warnings:
+            self.ledger.warnings.append(text)
+            self.observer.warning(self.scenario.name, text)

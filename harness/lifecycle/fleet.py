@@ -1,0 +1,179 @@
+"""The instances that one run works on: made or adopted, made ready, connected, destroyed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from harness import registry
+from harness.connections.base import Connection
+from harness.deadline import Deadline
+from harness.drivers.base import Driver, Instance, PlatformSpec, RunId, ScenarioRef, Site
+from harness.errors import HarnessError, InstanceGone
+from harness.lifecycle.journal import InstanceRow, Journal, spec_digest
+from harness.models.endpoint import Endpoint
+
+
+@dataclass
+class Member:
+    """One platform as it stands in this run. `fresh`: this run made it."""
+
+    spec: PlatformSpec
+    instance: Instance
+    site: Site
+    fresh: bool
+    prepared: bool = False
+    converged_run: RunId | None = None
+    converged_plan: str | None = None
+    endpoint: Endpoint | None = None
+    connection: Connection | None = None
+
+    @property
+    def run(self) -> RunId:
+        """The run that made it: under this one it is written down and labelled."""
+        return self.instance.record.run
+
+
+class Fleet:
+    """`keep`: what it makes outlives the process (see `Driver.open`). `owned`: it is kept on purpose from the
+    moment it exists (create, converge), and not only once the run says so (test --destroy=never)."""
+
+    def __init__(
+        self, ref: ScenarioRef, specs: Sequence[PlatformSpec], run: RunId, journal: Journal, *, keep: bool, owned: bool
+    ) -> None:
+        self.ref = ref
+        self.specs = {spec.name: spec for spec in specs}
+        self.run = run
+        self.members: dict[str, Member] = {}
+        self._journal = journal
+        self._keep = keep
+        self._owned = owned
+        self._sites: dict[str, Site] = {}
+        self._stack = ExitStack()
+        self._lock = threading.Lock()
+
+    @property
+    def missing(self) -> list[str]:
+        """Platforms that do not exist yet."""
+        return [name for name in self.specs if name not in self.members]
+
+    def drivers(self) -> dict[str, list[PlatformSpec]]:
+        by_driver: dict[str, list[PlatformSpec]] = {}
+        for spec in self.specs.values():
+            by_driver.setdefault(spec.driver, []).append(spec)
+        return by_driver
+
+    def adopt(self, warn: Callable[[str], None], *, to_destroy: bool = False) -> None:
+        """Take over the scenario's kept instances; one that has gone is said so and forgotten.
+
+        `to_destroy`: one that cannot be taken over is passed by; it will be found by its labels."""
+        for name, row in self._journal.kept(self.ref.name).items():
+            spec = self.specs.get(name)
+            if spec is None or name in self.members:
+                continue
+            try:
+                self._adopt(spec, row, warn)
+            except InstanceGone as error:
+                warn(f"{name} has gone ({error.message}); it will be made again")
+                self._journal.destroyed(row.run, self.ref.name, name)
+            except HarnessError:
+                if not to_destroy:
+                    raise
+
+    def _adopt(self, spec: PlatformSpec, row: InstanceRow, warn: Callable[[str], None]) -> None:
+        if row.driver != spec.driver:
+            raise HarnessError(
+                f"{spec.name} was made by the {row.driver} driver, but the scenario now asks for {spec.driver}",
+                hint=f"harness destroy -s {self.ref.name}",
+            )
+        if row.spec != spec_digest(spec):
+            warn(
+                f"{spec.name} was made from a platform that has since been changed in the scenario; "
+                f"it is used as it is (harness destroy -s {self.ref.name} makes way for the new one)"
+            )
+        site = self._site(spec.driver)
+        instance = site.adopt(spec, row.record(self.ref.project))
+        self.members[spec.name] = Member(
+            spec, instance, site, False, row.prepared, row.converged_run, row.converged_plan
+        )
+
+    def create(self, driver: str, names: Sequence[str]) -> None:
+        """Create these platforms of one driver; written down before, and again when they exist."""
+        specs = [self.specs[name] for name in names]
+        site = self._site(driver)
+        self._journal.creating(self.run, self.ref.name, specs)
+        try:
+            instances = site.create(specs, {})
+        except HarnessError:
+            # A site that fails leaves nothing of the call; after anything else (a kill, a defect) the rows stay.
+            for spec in specs:
+                self._journal.destroyed(self.run, self.ref.name, spec.name)
+            raise
+        with self._lock:
+            for instance in instances:
+                self.members[instance.name] = Member(instance.spec, instance, site, True)
+        self._journal.created([instance.record for instance in instances], keep=self._owned)
+
+    def make_ready(self, name: str, deadline: Deadline) -> Connection:
+        """Wait until it can be reached, and connect. Raises NotReady, TransportFailed."""
+        from harness.connections import open_connection
+
+        member = self.members[name]
+        if member.connection is None:
+            member.endpoint = member.site.wait_ready(member.instance, deadline)
+            member.connection = open_connection(member.endpoint, name=name)
+        return member.connection
+
+    def connection(self, name: str) -> Connection:
+        connection = self.members[name].connection
+        assert connection is not None, f"{name} has not been made ready"
+        return connection
+
+    def destroy(self, name: str) -> None:
+        """Disconnect and destroy it; a second call does nothing."""
+        member = self.members.get(name)
+        if member is None:
+            return
+        self._disconnect(member)
+        self._journal.destroying(member.run, self.ref.name, name)
+        member.site.destroy(member.instance)
+        self._journal.destroyed(member.run, self.ref.name, name)
+        with self._lock:
+            self.members.pop(name, None)
+
+    def hand_over(self) -> None:
+        """What this run made belongs to the scenario from now on, until `destroy`."""
+        self._journal.keep(self.run, self.ref.name)
+        for member in self.members.values():
+            record = replace(member.instance.record, kept=True)
+            member.instance = replace(member.instance, record=record)
+
+    def _site(self, driver: str) -> Site:
+        with self._lock:
+            if driver not in self._sites:
+                opened: Driver = registry.driver(driver)
+                self._sites[driver] = self._stack.enter_context(opened.open(self.ref, self.run, keep=self._keep))
+            return self._sites[driver]
+
+    def _disconnect(self, member: Member) -> None:
+        connection, member.connection = member.connection, None
+        if connection is not None:
+            connection.close()
+
+    def close(self) -> None:
+        """Close connections and sites; instances stay."""
+        for member in self.members.values():
+            self._disconnect(member)
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,27 @@
+"""What a run has brought forth so far; the report is made of it at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from harness.models.results import CompilationResult, HostExecutionResult, StepResult
+from harness.models.verification import VerifyOutcome
+
+
+@dataclass
+class Ledger:
+    """`execution_time`, seconds, from the first push of a converge to its last host's end."""
+
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    steps: list[StepResult] = field(default_factory=list)
+    compilations: list[CompilationResult] = field(default_factory=list)
+    host_results: dict[str, HostExecutionResult] = field(default_factory=dict)
+    execution_time: float = 0.0
+    pushes: int = 0
+    bytes_pushed: int = 0
+    verification: VerifyOutcome | None = None
+    warnings: list[str] = field(default_factory=list)
+    expected_failure: str | None = None
+    """The stage that failed as the scenario expected."""
+    interrupted: bool = False

@@ -1,0 +1,200 @@
+"""A plan, checked, compiled for every target among the hosts, and run on them side by side."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import registry
+from harness.compile.base import CompileSettings
+from harness.connections.base import Connection
+from harness.deploy.binary import BinaryRun, run_binary
+from harness.deploy.decide import Decision, decide
+from harness.errors import DeployFailed, HarnessError, InvalidInput, Problem
+from harness.lifecycle.context import Context
+from harness.lifecycle.failures import Stage, StepFailed, all_done, describe, describe_all, raise_defects
+from harness.models.config import BinaryOnly, DeploymentStrategy
+from harness.models.plan import Plan
+from harness.models.results import CompilationResult, HostExecutionResult
+from harness.models.runner import Payload
+from harness.models.scenario import CompilerChoice, Provisioner, Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPlan:
+    """A plan that may be compiled, by this compiler. `digest` is the file's sha256. `ours`: it is the scenario's
+    plan, so that tags and expected outcomes are meant for it, and not its prepare, side effect or cleanup."""
+
+    path: Path
+    plan: Plan
+    digest: str
+    compiler: CompilerChoice
+    ours: bool
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """What was compiled: one binary per slice and target; `of_host` is empty for a host that has no tasks."""
+
+    of_host: Mapping[str, CompilationResult]
+    secrets: Mapping[str, tuple[str, ...]]
+    """The names of the secrets that a host's slice asks for."""
+
+
+def read_checked(scenario: Scenario, path: Path, *, compiler: CompilerChoice, validate: bool = True) -> CheckedPlan:
+    """Read and check it against what the compiler honours. Raises StepFailed (stage validate) with ALL problems.
+
+    Without `validate` the file is the compiler's to refuse: the reference compiler reads plans with our reader,
+    so that what it does not take is a failure of the stage compile.
+    """
+    stage: Stage = "validate" if validate else "compile"
+    try:
+        return _read(scenario, path, compiler, validate)
+    except HarnessError as error:
+        raise StepFailed(describe(error), outcome="error", stage=stage) from error
+
+
+def _read(scenario: Scenario, path: Path, compiler: CompilerChoice, validate: bool) -> CheckedPlan:
+    from harness.plan import check_plan, plan_warnings, read_plan
+    from harness.scenario.outcomes import check_outcomes
+
+    plan = read_plan(path)
+    platforms = [platform.name for platform in scenario.platforms]
+    warnings: list[Problem] = []
+    if validate:
+        honours = registry.compiler(compiler.name).honours()
+        problems = list(check_plan(plan, honours=honours, platforms=platforms, source=path))
+        if path == scenario.provisioner.plan:
+            source = scenario.verifier.expected or path
+            problems += check_outcomes(scenario.verifier.expected_outcomes, plan, source=source)
+        if problems:
+            raise InvalidInput(str(path), problems)
+        warnings = list(plan_warnings(plan, platforms=platforms, source=path))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    told = tuple(str(warning) for warning in warnings)
+    return CheckedPlan(path, plan, digest, compiler, path == scenario.provisioner.plan, told)
+
+
+def compile_plan(
+    context: Context, checked: CheckedPlan, hosts: Sequence[str], connections: Mapping[str, Connection], *, step: str
+) -> Binaries:
+    """One binary for each (slice, target) among the hosts. Raises StepFailed (stage compile)."""
+    from harness.compile import target_for
+    from harness.plan import slices
+
+    provisioner = context.scenario.provisioner
+    try:
+        payloads = slices(
+            checked.plan,
+            source=checked.path,
+            inventory=provisioner.inventory,
+            groups=context.scenario.groups(),
+            hosts=hosts,
+            secrets=list(context.secrets),
+        )
+    except HarnessError as error:
+        raise StepFailed(describe(error), outcome="error", stage="compile") from error
+    targets = all_done(context.each(hosts, lambda host: target_for(connections[host].facts())))
+    wanted = sorted({(number, targets[host]) for number, payload in enumerate(payloads) for host in payload.run_on})
+    compiled = _compile_all(context, checked.compiler, payloads, wanted, step)
+    return Binaries(
+        of_host={host: compiled[n, targets[host]] for n, payload in enumerate(payloads) for host in payload.run_on},
+        secrets={host: tuple(payload.secrets) for payload in payloads for host in payload.run_on},
+    )
+
+
+def _compile_all(
+    context: Context,
+    choice: CompilerChoice,
+    payloads: Sequence[Payload],
+    wanted: Sequence[tuple[int, str]],
+    step: str,
+) -> dict[tuple[int, str], CompilationResult]:
+    compiler = registry.compiler(choice.name)
+    settings = CompileSettings(options=choice.options)
+    if context.secrets and not compiler.honours().secrets:
+        raise StepFailed(f"the compiler {choice.name} cannot take secrets", outcome="error", stage="compile")
+    by_name = {f"{target} #{number}": (number, target) for number, target in wanted}
+
+    def build(name: str) -> CompilationResult:
+        number, target = by_name[name]
+        return compiler.compile(payloads[number], target, settings)
+
+    outcome = context.each(list(by_name), build)
+    targets: dict[str, BaseException] = {by_name[name][1]: error for name, error in outcome.failed.items()}
+    raise_defects(outcome)
+    if targets:
+        raise StepFailed(describe_all(targets), outcome="error", stage="compile")
+    for name, result in outcome.done.items():
+        how = "from the store" if result.cache_hit else f"compiled in {result.compilation_time:.1f} s"
+        for host in payloads[by_name[name][0]].run_on:
+            context.event(step, host, f"{result.target}, {result.binary_size / 1e6:.1f} MB, {how}")
+    return {by_name[name]: result for name, result in outcome.done.items()}
+
+
+def run_plan(
+    context: Context,
+    binaries: Binaries,
+    connections: Mapping[str, Connection],
+    *,
+    step: str,
+    arguments: tuple[str, ...] = (),
+) -> dict[str, HostExecutionResult]:
+    """Push and run each host's binary. Raises StepFailed (stage push) when any could not be brought to its host."""
+    provisioner = context.scenario.provisioner
+    strategy: DeploymentStrategy = provisioner.strategy or BinaryOnly()
+    lock = threading.Lock()
+    started = time.monotonic()
+
+    def work(host: str) -> HostExecutionResult:
+        binary = binaries.of_host[host]
+        decision: Decision = decide(host, strategy)
+        assert decision.method == "binary"
+        job = BinaryRun(
+            host=host,
+            connection=connections[host],
+            binary=binary,
+            arguments=arguments,
+            secrets={name: context.secrets[name] for name in binaries.secrets[host]},
+            env=provisioner.env,
+            mask=context.mask.tree,
+            on_event=lambda message: context.event(step, host, message),
+            on_record=lambda record: context.task(host, record),
+        )
+        result = run_binary(job, deadline=context.deadline, cancellation=context.cancellation)
+        with lock:
+            context.ledger.pushes += 1
+            context.ledger.bytes_pushed += binary.binary_size
+        context.journal.record_timing(context.run, step, host, "deploy", result.execution_time)
+        return result
+
+    outcome = context.each(list(binaries.of_host), work)
+    raise_defects(outcome)
+    if step == "converge":
+        context.ledger.execution_time += time.monotonic() - started
+    results = dict(outcome.done)
+    for host, error in outcome.failed.items():
+        results[host] = HostExecutionResult(
+            host=host, task_results=[], deployment_method="binary", execution_time=0.0, error=describe(error)
+        )
+    if step == "converge":
+        context.ledger.host_results.update(results)
+    if outcome.failed:
+        pushing = all(isinstance(error, DeployFailed) for error in outcome.failed.values())
+        raise StepFailed(describe_all(outcome.failed), outcome="error", stage="push" if pushing else "run")
+    return results
+
+
+def tag_arguments(provisioner: Provisioner) -> tuple[str, ...]:
+    """The runner's options for the scenario's tags."""
+    found: list[str] = []
+    if provisioner.tags:
+        found += ["--tags", ",".join(provisioner.tags)]
+    if provisioner.skip_tags:
+        found += ["--skip-tags", ",".join(provisioner.skip_tags)]
+    return tuple(found)

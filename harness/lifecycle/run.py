@@ -1,0 +1,219 @@
+"""One run of one verb on one scenario: locks, journal and folder around the walk."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+
+from harness import registry
+from harness.deadline import Deadline
+from harness.drivers.base import RunId
+from harness.errors import HarnessError, Interrupted, InvalidInput, Problem, UsageError
+from harness.lifecycle.context import Context, DestroyPolicy, RunOptions
+from harness.lifecycle.events import Observer
+from harness.lifecycle.fleet import Fleet
+from harness.lifecycle.journal import Journal
+from harness.lifecycle.locks import Holder
+from harness.lifecycle.orphans import clear_stale
+from harness.lifecycle.run_log import Observers, RunLog
+from harness.lifecycle.secrets import Mask, read_secrets
+from harness.lifecycle.sequence import steps_of
+from harness.lifecycle.signals import Signals
+from harness.lifecycle.validation import build_report
+from harness.lifecycle.walk import Walker
+from harness.lifecycle.workspace import Workspace, new_run_id
+from harness.models.results import Fail, TestReport
+from harness.models.scenario import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """`exit_code` as `harness.cli.outcome.Exit` has it."""
+
+    report: TestReport
+    exit_code: int
+
+
+class CannotRun(HarnessError):
+    """Nothing is wrong with the scenario, but what it needs is not here."""
+
+
+def require_drivers(scenario: Scenario) -> None:
+    """Raises CannotRun with everything that keeps the scenario's drivers from working here."""
+    problems: list[Problem] = []
+    hint: str | None = None
+    for name in sorted({platform.driver for platform in scenario.platforms}):
+        try:
+            problems += registry.driver(name).diagnose()
+        except UsageError:
+            raise
+        except HarnessError as error:
+            problems.append(Problem("", error.message, error.hint))
+    if problems:
+        lines = [f"{problem}\n      {problem.hint}" if problem.hint else str(problem) for problem in problems]
+        raise CannotRun("\n  ".join([f"scenario {scenario.name!r} cannot be run here:", *lines]), hint=hint)
+
+
+def perform(scenario: Scenario, verb: str, options: RunOptions, observer: Observer) -> RunResult:
+    """Run `verb`. What goes wrong inside a step is in the result; raised is what keeps the run from beginning
+    (state that cannot be written, a lock that is held, missing secrets, a driver that cannot work here).
+    """
+    if scenario.provisioner.name != "binary":
+        raise CannotRun(
+            f"scenario {scenario.name!r}: this version cannot run the provisioner {scenario.provisioner.name!r}",
+            hint="set `provisioner: {name: binary, plan: plan.json}`",
+        )
+    _check_platforms(scenario, options)
+    if verb != "destroy":
+        require_drivers(scenario)
+    secrets = {} if verb == "destroy" else read_secrets(scenario.provisioner.secrets, scenario=scenario.name)
+    run = Run(scenario, verb, options, observer, secrets)
+    return run.perform()
+
+
+class Run:
+    """The resources of one run, opened in order and closed in reverse, whatever happens."""
+
+    def __init__(
+        self, scenario: Scenario, verb: str, options: RunOptions, observer: Observer, secrets: dict[str, str]
+    ) -> None:
+        self._scenario = scenario
+        self._verb = verb
+        self._options = options
+        self._secrets = secrets
+        self._outer = observer
+        self._workspace = Workspace.of(scenario.ref.project)
+        self._id: RunId = new_run_id()
+        self._fleet: Fleet | None = None
+
+    def perform(self) -> RunResult:
+        with Signals(self._last_words) as signals, ExitStack() as stack:
+            self._workspace.prepare()
+            journal = stack.enter_context(Journal.open(self._workspace.database))
+            journal.guard = signals.deferred
+            if self._verb != "test":
+                self._lock_scenario(stack)
+            stack.enter_context(self._workspace.run_lock(self._id).acquire(self._verb, timeout=5.0))
+            folder = self._workspace.open_run(self._id)
+            log = RunLog(folder)
+            observer = Observers([self._outer, log])
+            fleet = stack.enter_context(self._open_fleet(journal))
+            context = Context(
+                scenario=self._scenario,
+                verb=self._verb,
+                options=self._options,
+                run=self._id,
+                folder=folder,
+                workspace=self._workspace,
+                journal=journal,
+                fleet=fleet,
+                observer=observer,
+                deadline=Deadline(self._options.timeout or self._scenario.timeout_seconds),
+                secrets=self._secrets,
+                mask=Mask(self._secrets.values()),
+            )
+            return self._walk(context, log)
+
+    def _walk(self, context: Context, log: RunLog) -> RunResult:
+        context.journal.begin_run(self._id, self._scenario.name, self._verb)
+        for problem in self._scenario.warnings:
+            context.warn(str(problem))
+        if self._verb != "test":
+            clear_stale(self._workspace, context.journal, self._scenario.name)
+            context.fleet.adopt(context.note, to_destroy=self._verb == "destroy")
+        steps = steps_of(self._scenario, self._verb, done=_done(context))
+        context.observer.run_started(self._scenario.name, self._id.value, steps)
+        with suppress(Interrupted):  # what it made is cleaned up, and the ledger knows
+            Walker(context, log).walk(steps)
+        report = build_report(context)
+        code = exit_code(context, report)
+        context.journal.end_run(self._id, _outcome(code))
+        self._keep_report(context, report)
+        context.observer.run_ended(self._scenario.name, report)
+        return RunResult(report, code)
+
+    def _keep_report(self, context: Context, report: TestReport) -> None:
+        from harness.report.files import write_atomically
+
+        try:
+            write_atomically(context.folder / "report.json", report.model_dump_json(indent=2))
+        except OSError as error:
+            context.observer.warning(
+                self._scenario.name, f"the report could not be kept in {context.folder}: {error.strerror}"
+            )
+
+    def _open_fleet(self, journal: Journal) -> Fleet:
+        specs = [
+            spec
+            for spec in self._scenario.platforms
+            if not self._options.platforms or spec.name in self._options.platforms
+        ]
+        owned = self._verb != "test"
+        keep = owned or self._options.destroy is not DestroyPolicy.ALWAYS
+        self._fleet = Fleet(self._scenario.ref, specs, self._id, journal, keep=keep, owned=owned)
+        return self._fleet
+
+    def _lock_scenario(self, stack: ExitStack) -> None:
+        def waiting(holder: Holder | None) -> None:
+            self._outer.warning(
+                self._scenario.name, f"waiting for {holder or 'another process'} to be done with this scenario"
+            )
+
+        lock = self._workspace.scenario_lock(self._scenario.name)
+        stack.enter_context(lock.acquire(self._verb, timeout=self._options.lock_timeout, on_wait=waiting))
+
+    def _last_words(self) -> str:
+        members = self._fleet.members.values() if self._fleet is not None else ()
+        left = [f"{member.spec.name} ({member.spec.driver})" for member in members if member.fresh]
+        if not left:
+            return "Should anything be left, `harness destroy --orphans` removes it."
+        return f"Left behind: {', '.join(left)}. `harness destroy --orphans` removes it."
+
+
+def exit_code(context: Context, report: TestReport) -> int:
+    """130 interrupted, 2 an error, 1 failed, 3 nothing was tested, 0 passed."""
+    ledger = context.ledger
+    bad = [step for step in ledger.steps if step.outcome in ("failed", "error")]
+    if ledger.interrupted:
+        return 130
+    if any(step.outcome == "error" for step in bad):
+        return 2
+    checked = ledger.verification
+    untested = checked is not None and checked.tests_run == 0 and not checked.failed and not checked.errors
+    if untested and all(step.step == "verify" for step in bad):
+        return 3
+    return 1 if isinstance(report.validation_report.overall_result, Fail) else 0
+
+
+def forget_artifacts(report: TestReport, workspace: Workspace) -> None:
+    """Remove the run's folder (for `preserve_artifacts = false`)."""
+    shutil.rmtree(workspace.run_folder(RunId(report.run)), ignore_errors=True)
+
+
+def _outcome(code: int) -> str:
+    names = {0: "passed", 1: "failed", 2: "error", 3: "nothing tested", 130: "interrupted"}
+    return names.get(code, "error")
+
+
+def _done(context: Context) -> list[str]:
+    """The steps that already hold for every platform asked for."""
+    if context.verb == "test" or context.fleet.missing:
+        return []
+    members = [context.fleet.members[name] for name in context.hosts]
+    done = ["create"]
+    if all(member.prepared for member in members):
+        done.append("prepare")
+    if all(member.converged_run is not None for member in members):
+        done.append("converge")
+    return done
+
+
+def _check_platforms(scenario: Scenario, options: RunOptions) -> None:
+    known = [platform.name for platform in scenario.platforms]
+    unknown = [name for name in options.platforms if name not in known]
+    if unknown:
+        raise InvalidInput(
+            f"scenario {scenario.name!r}",
+            [Problem("", f"it has no platform {name!r}", f"it has: {', '.join(known)}") for name in unknown],
+        )

@@ -1,0 +1,163 @@
+"""Scenarios chosen by name, glob, configuration or fixture; run one after another; one verdict over all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import HarnessError, InvalidInput, Problem, UsageError
+from harness.lifecycle.context import RunOptions
+from harness.lifecycle.events import Observer
+from harness.lifecycle.run import CannotRun, perform
+from harness.models.results import TestReport, Warning
+from harness.models.scenario import Scenario
+from harness.scenario import Overrides, Settings, find_project, load_scenario, select_scenarios
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which scenarios the command line asks for, and how they are to be read."""
+
+    names: tuple[str, ...] = ()
+    everything: bool = False
+    exclude: tuple[str, ...] = ()
+    category: str | None = None
+    fixture: str | None = None
+    config: Path | None = None
+    overrides: Overrides = field(default_factory=Overrides)
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """`named`: asked for by its own name, so that it may not be skipped."""
+
+    scenario: Scenario
+    named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How one scenario ended; `report` is None when it did not begin, and `reason` says why."""
+
+    scenario: str
+    code: int
+    report: TestReport | None = None
+    reason: str | None = None
+    skipped: bool = False
+
+
+def project_folder(selection: Selection) -> Path:
+    """Where settings are read and state is kept. A fixture or a configuration needs no project around it."""
+    if selection.fixture is None and selection.config is None:
+        return find_project(Path.cwd())
+    return project_or_here()
+
+
+def project_or_here() -> Path:
+    """The project around the current folder, else that folder itself."""
+    here = Path.cwd()
+    try:
+        return find_project(here)
+    except UsageError:
+        return here
+
+
+def choose(selection: Selection, settings: Settings) -> list[Chosen]:
+    """Read every scenario asked for. Raises InvalidInput with the problems of all, UsageError when none fits."""
+    if selection.fixture is not None or selection.config is not None:
+        return [Chosen(_single(selection, settings), named=True)]
+    project = find_project(Path.cwd())
+    names = select_scenarios(
+        project, selection.names, everything=selection.everything or _implied(selection), exclude=selection.exclude
+    )
+    chosen: list[Chosen] = []
+    problems: list[Problem] = []
+    for name in names:
+        try:
+            scenario = load_scenario(project, name, settings=settings, overrides=selection.overrides)
+        except InvalidInput as error:
+            problems += error.problems or [Problem(name, error.message)]
+            continue
+        if selection.category is None or scenario.category == selection.category:
+            chosen.append(
+                Chosen(scenario, named=name in (selection.names or (["default"] if not _wide(selection) else [])))
+            )
+    if problems:
+        raise InvalidInput("scenarios" if len(names) > 1 else f"scenario {names[0]!r}", problems)
+    if not chosen:
+        raise UsageError(
+            f"no scenario has the category {selection.category!r}",
+            hint="it stands in molecule.yml as scenario.category; `harness list` shows the scenarios",
+        )
+    return chosen
+
+
+def _implied(selection: Selection) -> bool:
+    """--category alone means all scenarios of that category."""
+    return selection.category is not None and not selection.names
+
+
+def _wide(selection: Selection) -> bool:
+    return selection.everything or _implied(selection)
+
+
+def _single(selection: Selection, settings: Settings) -> Scenario:
+    from harness.scenario import scenario_from_config, scenario_from_fixture
+
+    if selection.config is not None:
+        return scenario_from_config(selection.config, settings)
+    assert selection.fixture is not None
+    return scenario_from_fixture(selection.fixture, selection.overrides.driver, settings)
+
+
+def perform_all(
+    chosen: Sequence[Chosen],
+    verb: str,
+    options: RunOptions,
+    observer: Observer,
+    *,
+    on_error: Callable[[HarnessError], None],
+    on_skip: Callable[[str, str], None],
+) -> list[Verdict]:
+    """One scenario after another. An error of one does not keep the others from being run; an interrupt does.
+
+    With a single scenario its error is raised.
+    """
+    verdicts: list[Verdict] = []
+    for one in chosen:
+        name = one.scenario.name
+        try:
+            result = perform(one.scenario, verb, options, observer)
+            verdicts.append(Verdict(name, result.exit_code, result.report))
+        except CannotRun as error:
+            if one.named:
+                verdicts.append(_erred(name, error, on_error))
+            else:
+                on_skip(name, error.message)
+                verdicts.append(Verdict(name, 0, reason=error.message, skipped=True))
+        except HarnessError as error:
+            verdicts.append(_erred(name, error, on_error))
+        if verdicts[-1].code == 130:
+            break
+    return verdicts
+
+
+def _erred(name: str, error: HarnessError, on_error: Callable[[HarnessError], None]) -> Verdict:
+    on_error(error)
+    return Verdict(name, error.exit_code, reason=error.message)
+
+
+def overall(verdicts: Iterable[Verdict], *, strict: bool = False) -> int:
+    """The exit status for all: the gravest; 4 when all were skipped."""
+    all_of_them = list(verdicts)
+    codes = {_strict(verdict) if strict else verdict.code for verdict in all_of_them if not verdict.skipped}
+    if not codes:
+        return 4
+    return next((code for code in (130, 2, 1, 3) if code in codes), max(codes))
+
+
+def _strict(verdict: Verdict) -> int:
+    report = verdict.report
+    warned = report is not None and isinstance(report.validation_report.overall_result, Warning)
+    return 1 if warned and verdict.code == 0 else verdict.code

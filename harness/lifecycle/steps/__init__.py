@@ -1,0 +1,39 @@
+"""The steps of a sequence. Each is a function of the Context that returns when it has passed, and otherwise raises
+StepFailed, StepSkipped or a HarnessError."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from harness.lifecycle.context import Context
+from harness.lifecycle.failures import StepSkipped
+from harness.lifecycle.steps.converge import check, converge, syntax
+from harness.lifecycle.steps.create import create, destroy
+from harness.lifecycle.steps.idempotence import idempotence
+from harness.lifecycle.steps.scripts import cleanup, prepare, side_effect
+from harness.lifecycle.steps.verify import verify
+
+Step = Callable[[Context], None]
+
+
+def _without_meaning(reason: str) -> Step:
+    def skip(context: Context) -> None:
+        raise StepSkipped(reason)
+
+    return skip
+
+
+STEPS: Mapping[str, Step] = {
+    "dependency": _without_meaning("a binary needs no roles or collections"),
+    "lint": _without_meaning("linting is for other tools"),
+    "syntax": syntax,
+    "create": create,
+    "prepare": prepare,
+    "converge": converge,
+    "check": check,
+    "idempotence": idempotence,
+    "side_effect": side_effect,
+    "verify": verify,
+    "cleanup": cleanup,
+    "destroy": destroy,
+}

@@ -1,0 +1,101 @@
+"""Check the plan, compile it and run it on every host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from harness.lifecycle.context import Context
+from harness.lifecycle.expected import failures
+from harness.lifecycle.failures import StepFailed, StepSkipped
+from harness.lifecycle.plans import CheckedPlan, compile_plan, read_checked, run_plan, tag_arguments
+from harness.models.config import ExpectedOutcome
+from harness.models.results import Failed, HostExecutionResult
+
+_TOLD = 10
+"""Failed tasks that the reason of a step names; the report has all."""
+
+
+def syntax(context: Context) -> None:
+    """For a binary: everything that can be known to be wrong before anything is created."""
+    if context.scenario.provisioner.plan is None:
+        raise StepSkipped("the scenario has no plan")
+    if not context.scenario.provisioner.validate_plan:
+        raise StepSkipped("the scenario leaves checking the plan to the compiler (validate: false)")
+    checked_plan(context)
+
+
+def converge(context: Context) -> None:
+    checked = checked_plan(context)
+    for name in context.hosts:
+        member = context.fleet.members[name]
+        context.journal.converged(member.run, context.scenario.name, name, by=None, plan=None)
+    results = execute(context, checked, step="converge")
+    judge(results, context.scenario.verifier.expected_outcomes)
+    for name in context.hosts:
+        member = context.fleet.members[name]
+        member.converged_run, member.converged_plan = context.run, checked.digest
+        context.journal.converged(member.run, context.scenario.name, name, by=context.run, plan=checked.digest)
+
+
+def check(context: Context) -> None:
+    """Molecule's dry run: the runner says what it would change, and changes nothing."""
+    results = execute(context, checked_plan(context), step="check", arguments=("--check",))
+    judge(results, context.scenario.verifier.expected_outcomes)
+
+
+def checked_plan(context: Context) -> CheckedPlan:
+    """The scenario's plan; read once a run. Raises StepFailed (stage validate), StepSkipped without a plan."""
+    provisioner = context.scenario.provisioner
+    if provisioner.plan is None:
+        raise StepSkipped("the scenario has no plan")
+    known = context.plans.get(provisioner.plan)
+    if known is None:
+        known = read_checked(
+            context.scenario, provisioner.plan, compiler=provisioner.compiler, validate=provisioner.validate_plan
+        )
+        context.plans[provisioner.plan] = known
+        for warning in known.warnings:
+            context.warn(warning)
+    return known
+
+
+def execute(
+    context: Context, checked: CheckedPlan, *, step: str, arguments: tuple[str, ...] = ()
+) -> dict[str, HostExecutionResult]:
+    """Compile and run a checked plan on all hosts of this run; by host. Raises StepFailed."""
+    connections = context.connections(step)
+    binaries = compile_plan(context, checked, context.hosts, connections, step=step)
+    if step == "converge":
+        seen = {result.sha256: result for result in binaries.of_host.values()}
+        context.ledger.compilations = list(seen.values())
+    for host in context.hosts:
+        if host not in binaries.of_host:
+            context.event(step, host, "no task is for it")
+    tags = tag_arguments(context.scenario.provisioner) if checked.ours else ()
+    results = run_plan(context, binaries, connections, step=step, arguments=(*tags, *arguments))
+    for result in results.values():
+        if step == "converge":
+            context.journal.save_result(context.run, result)
+    return results
+
+
+def judge(results: Mapping[str, HostExecutionResult], expected: Sequence[ExpectedOutcome]) -> None:
+    """Raises StepFailed (stage run) when a host did not end well, or a task failed that was not expected to."""
+    broken = [f"{host}: {result.error}" for host, result in results.items() if result.error]
+    failed = [
+        f"{host}: task {task.task_id}{f' ({task.name})' if task.name else ''} failed: {task.status.error}"
+        for host, result in results.items()
+        for task in failures(result, expected)
+        if isinstance(task.status, Failed)
+    ]
+    told = broken + failed
+    if not told:
+        return
+    head = f"{_count(failed, 'task')} failed" if failed else f"{_count(broken, 'platform')} failed"
+    more = [f"... and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
+    reason = told[0] if len(told) == 1 else "\n".join([head, *told[:_TOLD], *more])
+    raise StepFailed(reason, outcome="error" if broken else "failed", stage="run")
+
+
+def _count(things: list[str], name: str) -> str:
+    return f"{len(things)} {name}{'s' if len(things) != 1 else ''}"

@@ -1,0 +1,41 @@
+"""Converge a second time: no task may report a change, and nothing on the host may differ afterwards."""
+
+from __future__ import annotations
+
+from harness.lifecycle.context import Context
+from harness.lifecycle.failures import StepFailed, all_done
+from harness.lifecycle.steps.converge import checked_plan, execute, judge
+from harness.models.results import Failed, HostExecutionResult
+
+_TOLD = 20
+
+
+def idempotence(context: Context) -> None:
+    from harness.verify.state import differences, take_state
+
+    checked = checked_plan(context)
+    connections = context.connections("idempotence")
+    before = all_done(context.each(context.hosts, lambda host: take_state(connections[host], checked.plan, host)))
+    results = execute(context, checked, step="idempotence")
+    judge(results, context.scenario.verifier.expected_outcomes)
+    after = all_done(context.each(context.hosts, lambda host: take_state(connections[host], checked.plan, host)))
+    changed = [line for result in results.values() for line in _changed(result)]
+    drift = [f"{host}: {line}" for host in context.hosts for line in differences(before[host], after[host])]
+    if not changed and not drift:
+        return
+    parts = []
+    if changed:
+        parts.append(f"{len(changed)} task{'s' if len(changed) != 1 else ''} changed something the second time")
+    if drift:
+        parts.append(f"{len(drift)} thing{'s' if len(drift) != 1 else ''} on the hosts differ after the second run")
+    told = [*changed, *drift]
+    more = [f"... and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
+    raise StepFailed("\n".join([" and ".join(parts), *told[:_TOLD], *more]), outcome="failed")
+
+
+def _changed(result: HostExecutionResult) -> list[str]:
+    return [
+        f"{result.host}: task {task.task_id}{f' ({task.name})' if task.name else ''} changed again"
+        for task in result.task_results
+        if task.changed and not isinstance(task.status, Failed)
+    ]
