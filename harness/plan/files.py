@@ -89,7 +89,7 @@ def template_text(task: Task | Handler, file: Embedded) -> str | None:
     if module_name(task.module) != "template":
         return None
     try:
-        return file.path.read_text(encoding="utf-8", newline="")
+        return file.path.read_bytes().decode()
     except (OSError, UnicodeDecodeError):
         return None
 
