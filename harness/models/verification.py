@@ -38,6 +38,10 @@ class VerifyJob(StrictModel):
     pytest_args: list[str] = Field(default_factory=list)
     secrets: list[str] = Field(default_factory=list, repr=False)
     """Values to mask in what is written."""
+    left_out: list[str] = Field(default_factory=list)
+    """Platforms and groups of the scenario that this run does not touch: tests for them alone are skipped."""
+    cwd: Path | None = None
+    """Where pytest runs: the scenario's folder, as Molecule does; the folder above `directory` when None."""
 
 
 class VerifyOutcome(StrictModel):

@@ -11,11 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from harness.cancellation import Cancellation
+    from harness.deadline import Deadline
     from harness.models.verification import VerifyJob, VerifyOutcome
 
 
-def run_verify(job: VerifyJob, *, workdir: Path, on_line: Callable[[str], None] | None = None) -> VerifyOutcome:
+def run_verify(
+    job: VerifyJob,
+    *,
+    workdir: Path,
+    on_line: Callable[[str], None] | None = None,
+    deadline: Deadline | None = None,
+    cancellation: Cancellation | None = None,
+) -> VerifyOutcome:
     """Run one pytest child process over `job`; see `harness.verify.child.run_verify`."""
-    from harness.verify import child
+    from harness.verify.child import run_verify as run
 
-    return child.run_verify(job, workdir=workdir, on_line=on_line)
+    return run(job, workdir=workdir, on_line=on_line, deadline=deadline, cancellation=cancellation)

@@ -1,0 +1,128 @@
+"""A verify child: pytest with the job's checks beside the user's tests."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from harness.connections.base import Connection
+from harness.errors import HarnessError
+from harness.lifecycle.secrets import Mask
+from harness.models.verification import VerifyJob
+from harness.verify.backend import HarnessBackend
+from harness.verify.checks import Check
+from harness.verify.hosts import Address, Hosts, NobodyLeft
+from harness.verify.items import CheckItem
+from harness.verify.looks import Looks
+from harness.verify.plan_checks import checks_of, unique_ids
+from harness.verify.records import RECORDS, Recorder
+
+JOB = "HARNESS_VERIFY_JOB"
+LIFELINE = "HARNESS_VERIFY_LIFELINE"
+
+
+def install(config: pytest.Config, path: str) -> None:
+    """Read the job and register what runs it. Raises pytest.UsageError when it cannot be read."""
+    _hold_lifeline()
+    try:
+        job = VerifyJob.model_validate_json(Path(path).read_bytes())
+        checks = checks_of(job)
+    except (OSError, ValueError, HarnessError) as error:
+        raise pytest.UsageError(f"the verify job {path}: {error}") from error
+    hosts = Hosts(job)
+    HarnessBackend.hosts = hosts
+    config.pluginmanager.register(Session(job, hosts, checks), "harness-verify")
+    if not hasattr(config, "workerinput"):  # xdist's workers report to the process that writes
+        config.pluginmanager.register(Recorder(Path(path).parent / RECORDS, Mask(job.secrets)), "harness-recorder")
+
+
+class Session:
+    def __init__(self, job: VerifyJob, hosts: Hosts, checks: list[Check]) -> None:
+        self._job = job
+        self._hosts = hosts
+        self._checks = checks
+        self._looks = Looks(checks, self._connect)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, session: pytest.Session, items: list[pytest.Item]) -> None:
+        """The checks come first: what the run left is looked at before any test could change it."""
+        ids = unique_ids(self._checks)
+        items[:0] = [
+            CheckItem.make(session, check, self._looks, node_id)
+            for check, node_id in zip(self._checks, ids, strict=True)
+        ]
+
+    def pytest_collection_finish(self) -> None:
+        # xdist's workers have read it by now; a pytest that a test starts is none of ours.
+        os.environ.pop(JOB, None)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> Generator[None, None, None]:
+        """testinfra asks for paramiko hosts by default; here a test is for every platform of the scenario, and
+        `testinfra_hosts` may hold plain names of platforms and groups."""
+        if "_testinfra_host" not in metafunc.fixturenames:
+            return (yield)
+        option = metafunc.config.option
+        given = (
+            option.hosts.split(",") if option.hosts is not None else getattr(metafunc.module, "testinfra_hosts", None)
+        )
+        try:
+            specs, left_out = self._specs(["all"] if given is None else list(given))
+        except HarnessError as error:
+            hint = f"\n  hint: {error.hint}" if error.hint else ""
+            raise pytest.Collector.CollectError(f"{error.message}{hint}") from error
+        before, names = option.hosts, metafunc.fixturenames
+        if not specs:
+            reason = f"not part of this run: {', '.join(left_out)}" if left_out else "there are no hosts"
+            skipped = pytest.param(None, marks=pytest.mark.skip(reason=reason), id="-".join(left_out) or "no-host")
+            metafunc.parametrize("_testinfra_host", [skipped], scope="module", indirect=True)
+            metafunc.fixturenames = [name for name in names if name != "_testinfra_host"]
+        option.hosts = ",".join(specs)
+        try:
+            return (yield)
+        finally:
+            option.hosts, metafunc.fixturenames = before, names
+
+    def _specs(self, given: list[str]) -> tuple[list[str], list[str]]:
+        """Host specs with a scheme, and the names that this run leaves out."""
+        specs: list[str] = []
+        left_out: list[str] = []
+        for name in given:
+            if "://" in name and not name.startswith("harness://"):
+                specs.append(name)
+                continue
+            plain, question, query = name.removeprefix("harness://").partition("?")
+            user, at, spec = plain.rpartition("@")
+            try:
+                found = self._hosts.resolve(spec)
+            except NobodyLeft:
+                left_out.append(spec)
+                continue
+            specs += [f"harness://{user}{at}{address}{question}{query}" for address in found]
+        return list(dict.fromkeys(specs)), left_out
+
+    def _connect(self, platform: str) -> Connection:
+        return self._hosts.connection(Address(platform, self._job.scenario))
+
+
+def _hold_lifeline() -> None:
+    """End with the parent: it holds the other end of this pipe, which closes even when it is killed."""
+    text = os.environ.pop(LIFELINE, "")
+    if not text or sys.platform == "win32":
+        return
+    descriptor = int(text)
+    os.set_inheritable(descriptor, False)
+
+    def wait() -> None:
+        import signal
+
+        os.read(descriptor, 1)
+        # This process leads its own group: what tests started goes with it.
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True, name="lifeline").start()
