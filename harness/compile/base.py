@@ -32,7 +32,7 @@ class ModuleSupport:
 @dataclass(frozen=True, slots=True)
 class Honours:
     """What a compiler honours. What a plan asks for beyond this is refused by its path before compiling:
-    nothing is read and ignored."""
+    nothing is read and ignored. `modules` has them by their short names (`copy`, not `ansible.builtin.copy`)."""
 
     modules: Mapping[str, ModuleSupport]
     keywords: frozenset[str]

@@ -17,7 +17,6 @@ from harness.compile.targets import host_target, known_target
 from harness.errors import HarnessError, InvalidInput, Problem, UsageError
 from harness.models.results import CompilationResult
 from harness.models.runner import Payload
-from harness.models.scenario import Inventory
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +67,15 @@ def compile_plan(
 
 
 def _slices(file: Path, honours: Honours, on_warning: Callable[[str], None]) -> list[Payload]:
-    from harness.plan import check_plan, plan_warnings, read_plan, slices
+    from harness.plan import check_file, secrets_of, slices
 
-    plan = read_plan(file)
-    problems = check_plan(plan, honours=honours, platforms=None, source=file)
-    if problems:
-        raise InvalidInput(str(file), problems)
-    for warning in plan_warnings(plan, platforms=None, source=file):
+    checked = check_file(file, honours=honours)
+    if checked.errors:
+        raise InvalidInput(str(file), checked.errors)
+    for warning in checked.warnings:
         on_warning(str(warning))
-    payloads = slices(plan, source=file, inventory=Inventory(), groups=plan.groups, hosts=None, secrets=())
+    # No scenario stands behind a plan alone, so whatever secrets it names count as declared; they come at run time.
+    payloads = slices(checked.plan, source=file, secrets=secrets_of(checked.plan, file))
     if not payloads:
         raise InvalidInput(str(file), [Problem("plays", "no host has a task: there is nothing to compile")])
     return payloads

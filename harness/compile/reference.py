@@ -26,7 +26,6 @@ from harness.models.config import TargetPlatform
 from harness.models.results import CompilationResult
 from harness.models.runner import Payload
 
-PREFIXES = ("", "ansible.builtin.", "ansible.legacy.")
 PROFILES = ("release", "debug")
 STUB = "stub"
 
@@ -68,7 +67,7 @@ class ReferenceCompiler(Compiler):
     def honours(self) -> Honours:
         document = json.loads((data_dir("runner") / "honours.json").read_text(encoding="utf-8"))
         modules = {
-            prefix + name: ModuleSupport(
+            name: ModuleSupport(
                 arguments=frozenset(entry.get("arguments", ())),
                 aliases=entry.get("aliases", {}),
                 required=tuple(frozenset(choice) for choice in entry.get("required", ())),
@@ -77,7 +76,6 @@ class ReferenceCompiler(Compiler):
                 any_arguments=entry.get("any_arguments", False),
             )
             for name, entry in document["modules"].items()
-            for prefix in PREFIXES
         }
         return Honours(modules, frozenset(document["keywords"]))
 
