@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.scenario.derived import scenario_from_config, scenario_from_fixture
 from harness.scenario.layers import Overrides
 from harness.scenario.load import load_scenario
 from harness.scenario.project import find_project, list_scenarios, select_scenarios
@@ -14,5 +15,7 @@ __all__ = [
     "list_scenarios",
     "load_scenario",
     "load_settings",
+    "scenario_from_config",
+    "scenario_from_fixture",
     "select_scenarios",
 ]

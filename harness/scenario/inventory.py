@@ -46,6 +46,7 @@ class InventoryReader:
 
     def _group(self, name: str, body: Any, at: Keys) -> list[str]:
         """Returns the hosts of the group, those of its children included."""
+        members = self.members.setdefault(name, [])
         found = list(self._mapping(body, at))
         for key in found:
             if key not in _GROUP_KEYS:
@@ -58,7 +59,6 @@ class InventoryReader:
             hosts.append(host)
         for child, inner in self._mapping(self._mapping(body, at).get("children"), (*at, "children")).items():
             hosts += self._group(child, inner, (*at, "children", child))
-        members = self.members.setdefault(name, [])
         members += [host for host in hosts if host not in members]
         return hosts
 

@@ -54,12 +54,12 @@ def read_outcomes(path: Path) -> Outcomes:
             place = place.removeprefix("expected_outcomes")
         return f"{path.name}: {place}" if place else path.name
 
-    problems = [Problem(where(keys), words) for keys, words in _misspelt(wrapped)]
+    problems = [Problem(where(keys), words) for keys, words in misspelt(wrapped)]
     try:
         outcomes = Outcomes.model_validate(wrapped)
     except ValidationError as error:
         refuse(path, problems + problems_of(error, wrapped, model=Outcomes, where=where))
-    problems.extend(Problem(where(keys), words) for keys, words in _impossible(outcomes))
+    problems.extend(Problem(where(keys), words) for keys, words in impossible(outcomes))
     if problems:
         refuse(path, problems)
     return outcomes
@@ -98,20 +98,20 @@ def _no_such(kind: str, name: str, known: Iterable[str]) -> str:
     return f"the plan has no {kind} {shown(name)}" + (f"; did you mean {shown(near)}?" if near else "")
 
 
-def _misspelt(value: object) -> Iterator[tuple[Keys, str]]:
+def misspelt(value: object) -> Iterator[tuple[Keys, str]]:
     """Unknown keys that are nearly a known one: serde would ignore them, and a check with them."""
     if not isinstance(value, Mapping):
         return
-    yield from _near(value, Outcomes, ())
+    yield from near_misses(value, Outcomes, ())
     for i, outcome in _items(value, "expected_outcomes"):
-        yield from _near(outcome, ExpectedOutcome, ("expected_outcomes", i))
+        yield from near_misses(outcome, ExpectedOutcome, ("expected_outcomes", i))
         threshold = outcome.get("performance_threshold")
         if isinstance(threshold, Mapping):
-            yield from _near(threshold, PerformanceThreshold, ("expected_outcomes", i, "performance_threshold"))
+            yield from near_misses(threshold, PerformanceThreshold, ("expected_outcomes", i, "performance_threshold"))
         for j, task in _items(outcome, "tasks"):
-            yield from _near(task, TaskExpectation, ("expected_outcomes", i, "tasks", j))
+            yield from near_misses(task, TaskExpectation, ("expected_outcomes", i, "tasks", j))
             for k, check in _items(task, "artifacts"):
-                yield from _near(check, ArtifactCheck, ("expected_outcomes", i, "tasks", j, "artifacts", k))
+                yield from near_misses(check, ArtifactCheck, ("expected_outcomes", i, "tasks", j, "artifacts", k))
 
 
 def _items(owner: Mapping[str, Any], key: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -120,14 +120,16 @@ def _items(owner: Mapping[str, Any], key: str) -> Iterator[tuple[int, Mapping[st
         yield from ((index, item) for index, item in enumerate(items) if isinstance(item, Mapping))
 
 
-def _near(value: Mapping[str, Any], model: type[Model], keys: Keys) -> Iterator[tuple[Keys, str]]:
+def near_misses(value: Mapping[str, Any], model: type[Model], keys: Keys) -> Iterator[tuple[Keys, str]]:
+    """Keys of one mapping that are nearly one of the model's."""
     known = list(model.model_fields)
     for key in value:
         if key not in known and (near := get_close_matches(str(key), known, n=1, cutoff=0.75)):
             yield (*keys, str(key)), f"unknown key; did you mean {near[0]}?"
 
 
-def _impossible(outcomes: Outcomes) -> Iterator[tuple[Keys, str]]:
+def impossible(outcomes: Outcomes) -> Iterator[tuple[Keys, str]]:
+    """Expectations that no check could meet."""
     hosts: set[str] = set()
     for i, outcome in enumerate(outcomes.expected_outcomes):
         if outcome.host in hosts:

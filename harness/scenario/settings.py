@@ -165,7 +165,7 @@ class _Reader:
         try:
             self.data = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise InvalidInput(self.what, [Problem(*_toml_fault(str(error), self.what))]) from error
+            raise InvalidInput(self.what, [Problem(*_toml_fault(str(error), self.what, text))]) from error
         except (RecursionError, ValueError, OverflowError) as error:
             words = "nested too deep" if isinstance(error, RecursionError) else f"not TOML: {error}"
             raise InvalidInput(self.what, [Problem(self.what, words)]) from error
@@ -233,12 +233,13 @@ def _targets(text: str) -> object:
     return [{"arch": arch, "os": os_name} for arch, _, os_name in parts]
 
 
-def _toml_fault(words: str, what: str) -> tuple[str, str]:
+def _toml_fault(words: str, what: str, text: str) -> tuple[str, str]:
     """tomllib ends its message with `(at line 3, column 5)` or `(at end of document)`."""
-    match = re.search(r" \(at line (\d+), column \d+\)$", words)
+    match = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)$", words)
     if match is None:
         return what, f"not TOML: {words}"
-    return f"{what}:{match.group(1)}", f"not TOML: {words[: match.start()]}"
+    line = match.group(1) or text.rstrip().count("\n") + 1
+    return f"{what}:{line}", f"not TOML: {words[: match.start()]}"
 
 
 def _toml_lines(text: str) -> dict[str, int]:

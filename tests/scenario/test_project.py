@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import UsageError
+from harness.scenario import find_project, list_scenarios, select_scenarios
+
+
+def make(project: Path, *names: str, under: str = "molecule") -> None:
+    for name in names:
+        (project / under / name).mkdir(parents=True)
+        (project / under / name / "molecule.yml").write_text("")
+
+
+def test_the_project_is_the_nearest_folder_upwards(project: Path) -> None:
+    make(project, "default")
+    inside = project / "molecule" / "default" / "tests"
+    inside.mkdir()
+    assert find_project(project) == find_project(inside) == project
+    with pytest.raises(UsageError) as caught:
+        find_project(project.parent)
+    assert "harness init" in str(caught.value.hint)
+
+
+def test_a_collection_has_its_scenarios_in_extensions(project: Path) -> None:
+    make(project, "a", under="extensions/molecule")
+    assert find_project(project) == project
+    assert list_scenarios(project) == ["a"]
+
+
+def test_what_is_a_scenario(project: Path) -> None:
+    make(project, "web", "db", ".hidden")
+    (project / "molecule" / "shared").mkdir()
+    (project / "molecule" / "file").write_text("")
+    (project / "molecule" / "odd" / "molecule.yml").mkdir(parents=True)
+    (project / "molecule" / "linked").symlink_to(project / "molecule" / "web")
+    (project / "molecule" / "dangling").symlink_to(project / "nowhere")
+    assert list_scenarios(project) == ["db", "linked", "web"]
+    assert list_scenarios(project / "molecule") == []
+
+
+def test_selection(project: Path) -> None:
+    make(project, "default", "web-a", "web-b", "db")
+    assert select_scenarios(project) == ["default"]
+    assert select_scenarios(project, ["web-*", "db", "web-a"]) == ["web-a", "web-b", "db"]
+    assert select_scenarios(project, everything=True, exclude=["web-*"]) == ["db", "default"]
+
+
+@pytest.mark.parametrize(
+    ("patterns", "exclude", "words"),
+    [
+        (["wbe"], [], "no scenario matches 'wbe'"),
+        (["x*"], [], "no scenario matches 'x*'"),
+        (["web"], ["web"], "every scenario that was asked for is excluded"),
+        (["web"], ["wbe"], "no scenario matches 'wbe', which is excluded"),
+    ],
+)
+def test_what_selects_nothing_is_an_error(project: Path, patterns: list[str], exclude: list[str], words: str) -> None:
+    make(project, "web", "db")
+    with pytest.raises(UsageError) as caught:
+        select_scenarios(project, patterns, exclude=exclude)
+    assert words in caught.value.message
