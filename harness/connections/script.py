@@ -101,7 +101,7 @@ def encode(text: str) -> bytes:
 
 def printf_format(data: bytes) -> str:
     """A quoted format with which the shell's own printf writes exactly these bytes."""
-    return "'" + re.sub(rb"[^A-Za-z0-9 _./:=,@+-]", lambda match: b"\\%03o" % match[0][0], data).decode() + "'"
+    return "'" + re.sub(rb"[^A-Za-z0-9 _./:=,@+]", lambda match: b"\\%03o" % match[0][0], data).decode() + "'"
 
 
 def parent_of(path: str) -> str:

@@ -1,0 +1,55 @@
+"""Every test here runs over each kind of connection that this machine can open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.connections import open_connection
+from harness.connections.base import Connection
+from harness.deadline import Deadline
+from harness.drivers.base import PlatformSpec, RunId, ScenarioRef
+from harness.models.endpoint import Endpoint, Local
+from harness.registry import driver
+
+
+@pytest.fixture(scope="session")
+def sandbox_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    native = driver("native")
+    problems = native.diagnose()
+    if problems:
+        pytest.skip(f"no sandbox here: {problems[0]}")
+    project = tmp_path_factory.mktemp("project")
+    spec = PlatformSpec("node1", "native", options=native.platform_options())
+    with native.open(ScenarioRef(project, "connections", project), RunId("connections"), keep=False) as site:
+        [instance] = site.create([spec], {})
+        try:
+            yield site.wait_ready(instance, Deadline(30))
+        finally:
+            site.destroy(instance)
+
+
+@pytest.fixture(params=["local", pytest.param("sandbox", marks=pytest.mark.sandbox)])
+def connection(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connection]:
+    if request.param == "local":
+        endpoint: Endpoint = Local(directory=str(tmp_path))
+    else:
+        endpoint = request.getfixturevalue("sandbox_endpoint")
+    with open_connection(endpoint, name="node1") as opened:
+        yield opened
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[Connection]:
+    with open_connection(Local(directory=str(tmp_path)), name="node1") as opened:
+        yield opened
+
+
+@pytest.fixture
+def folder(connection: Connection) -> Iterator[str]:
+    """An empty folder on the platform."""
+    made = connection.run(["mktemp", "-d"]).out.strip()
+    yield made
+    connection.run(["rm", "-rf", made])
