@@ -56,7 +56,7 @@ def run_verify(
         tail = child.listen(workdir / LOG, mask, on_line, deadline, cancellation)
     _mask_junit(workdir / JUNIT, job.secrets)
     return outcome_of(
-        workdir / RECORDS,
+        workdir,
         rc=child.rc,
         tail=tail,
         stopped=child.stopped,

@@ -17,7 +17,7 @@ from harness.verify.checks import Check, CommandSucceeds
 from harness.verify.known import Known
 from harness.verify.ledger import Ledger
 from harness.verify.planned import Planned
-from harness.verify.promises import Step, apply, is_number
+from harness.verify.promises import Step, apply
 
 _ELSEWHERE = ("delegate_to", "run_once", "async", "async_", "poll", "local_action")
 """Keywords that make a task's effect happen elsewhere or later."""
@@ -57,16 +57,23 @@ def unchecked(plan: Plan | None, results: Iterable[HostExecutionResult], checks:
     return list(missing)
 
 
-def watched_paths(plan: Plan | None, result: HostExecutionResult) -> tuple[list[str], list[str]]:
-    """Paths and services that the host's tasks made, for a digest of the state they left."""
+def watched(plan: Plan | None, host: str, result: HostExecutionResult | None) -> tuple[list[str], list[str]]:
+    """Paths and services for a digest of the host's state: what the plan's tasks name, and what a run reported."""
     catalogue = _Catalogue(plan) if plan else None
-    artifacts = {artifact for record in result.task_results for artifact in _artifacts(catalogue, record)}
-    services = {
-        name
-        for record in result.task_results
-        for name in _names(catalogue, record, ("service", "systemd", "systemd_service"))
-    }
-    return sorted(a for a in artifacts if a.startswith("/")), sorted(services)
+    variables = {**(plan.hosts_vars.get(host, {}) if plan else {}), "inventory_hostname": host}
+    paths: set[str] = set()
+    services: set[str] = set()
+    for play, entry in catalogue.entries.values() if catalogue else ():
+        if isinstance(entry, Handler) or host in entry.hosts:
+            known = Known(variables, play.vars, unknown=catalogue.registered if catalogue else ())
+            layers = _items(entry, known) or _ONCE
+            for layer in layers:
+                inner = known.with_layer(entry.vars).with_layer(layer)
+                paths.update(_paths(entry, inner))
+                services.update(_names(entry, inner, _SERVICES))
+    for record in result.task_results if result else ():
+        paths.update(path for path in record.artifacts_created if path.startswith("/"))
+    return sorted(paths), sorted(services)
 
 
 class _Catalogue:
@@ -154,38 +161,37 @@ def _artifacts(catalogue: _Catalogue | None, record: TaskExecutionResult) -> lis
     """What a task that succeeded made: what it reported, and the names in its arguments."""
     if not isinstance(record.status, Success):
         return []
-    names = _names(catalogue, record, ("service", "systemd", "systemd_service", "package", "apt", "user", "group"))
-    reported = [posixpath.normpath(path) for path in record.artifacts_created if path.startswith("/")]
-    return list(dict.fromkeys([*reported, *_paths(catalogue, record), *names]))
+    found = [posixpath.normpath(path) for path in record.artifacts_created if path.startswith("/")]
+    if catalogue is not None and record.task_id in catalogue.entries:
+        entry = catalogue.entries[record.task_id][1]
+        found += _paths(entry, Known())
+        found += _names(entry, Known(), (*_SERVICES, "package", "apt", "user", "group"))
+    return list(dict.fromkeys(found))
 
 
-def _paths(catalogue: _Catalogue | None, record: TaskExecutionResult) -> list[str]:
-    entry = _entry(catalogue, record, ("file", "copy", "template", "lineinfile"))
-    if entry is None:
+_SERVICES = ("service", "systemd", "systemd_service")
+
+
+def _paths(entry: Task | Handler, known: Known) -> list[str]:
+    """The path argument of a file-like module, where it is certain."""
+    if short_name(entry.module) not in ("file", "copy", "template", "lineinfile", "get_url", "unarchive", "git"):
         return []
     for name in ("path", "dest", "destfile", "name"):
         value = entry.args.get(name)
-        if isinstance(value, str):
-            known = Known().text(value)
-            certain = known is not None and known.startswith("/") and not (name == "dest" and value.endswith("/"))
-            return [posixpath.normpath(value)] if certain else []
+        if value is not None:
+            text = known.text(value)
+            certain = text is not None and text.startswith("/") and not (name == "dest" and text.endswith("/"))
+            return [posixpath.normpath(text)] if certain and text else []
     return []
 
 
-def _names(catalogue: _Catalogue | None, record: TaskExecutionResult, modules: Sequence[str]) -> list[str]:
-    entry = _entry(catalogue, record, modules)
-    if entry is None:
+def _names(entry: Task | Handler, known: Known, modules: Sequence[str]) -> list[str]:
+    """Services, packages or accounts that a task names, where they are certain."""
+    if short_name(entry.module) not in modules:
         return []
     for name in ("name", "service", "unit", "pkg", "package"):
         value = entry.args.get(name)
         if value is not None:
-            words = [Known().text(item) for item in (value if isinstance(value, list) else [value])]
-            return [word for word in words if word and not is_number(word)]
+            texts = [known.text(item) for item in (value if isinstance(value, list) else [value])]
+            return [word for text in texts if text for word in text.split(",")]
     return []
-
-
-def _entry(catalogue: _Catalogue | None, record: TaskExecutionResult, modules: Sequence[str]) -> Task | Handler | None:
-    if catalogue is None or record.task_id not in catalogue.entries:
-        return None
-    entry = catalogue.entries[record.task_id][1]
-    return entry if short_name(entry.module) in modules else None

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from harness.errors import HarnessError
 from harness.models.results import CheckResult, TaskValidationResult
 from harness.models.verification import VerifyOutcome
+from harness.verify.records import RECORDS
 
 Outcome = Literal["passed", "failed", "skipped", "error"]
 _USAGE = 4
@@ -18,7 +19,7 @@ _INTERRUPTED = 2
 
 
 def outcome_of(
-    records: Path,
+    workdir: Path,
     *,
     rc: int,
     tail: str,
@@ -26,7 +27,7 @@ def outcome_of(
     unchecked: list[str],
 ) -> VerifyOutcome:
     """Raises HarnessError when pytest refused its arguments or settings."""
-    lines = list(_read(records))
+    lines = read_records(workdir)
     items = [line for line in lines if line["type"] == "item"]
     ended = any(line["type"] == "end" for line in lines)
     if rc == _USAGE and not items:
@@ -51,14 +52,18 @@ def outcome_of(
     )
 
 
-def _read(path: Path) -> Iterable[dict[str, Any]]:
+def read_records(workdir: Path) -> list[dict[str, Any]]:
+    """What the child of this folder wrote, as far as it came."""
+    path = workdir / RECORDS
+    found: list[dict[str, Any]] = []
     if not path.exists():
-        return
+        return found
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            yield json.loads(line)
+            found.append(json.loads(line))
         except ValueError:
-            return  # the last line of a child that was killed while it wrote
+            break  # the last line of a child that was killed while it wrote
+    return found
 
 
 def _result(item: dict[str, Any]) -> CheckResult:

@@ -57,6 +57,13 @@ class Session:
             for check, node_id in zip(self._checks, ids, strict=True)
         ]
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        # Where no test used hypothesis its plugin has nothing to tell, but would import all of it to find out:
+        # that takes longer than everything else here.
+        if "hypothesis" not in sys.modules and session.config.pluginmanager.has_plugin("hypothesispytest"):
+            session.config.pluginmanager.unregister(name="hypothesispytest")
+
     def pytest_collection_finish(self) -> None:
         # xdist's workers have read it by now; a pytest that a test starts is none of ours.
         os.environ.pop(JOB, None)
