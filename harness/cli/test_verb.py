@@ -54,6 +54,7 @@ def command(
     """
     from harness.cli.outcome import show
     from harness.cli.scenario_verb import summarise, tell_skipped
+    from harness.lifecycle.context import DestroyPolicy
     from harness.lifecycle.several import choose, overall, perform_all, project_folder
 
     _check_together(common, fixture, config, setup_only, cleanup_only)
@@ -65,7 +66,7 @@ def command(
     to_stdout = report_format is not None and output is None
     verb = "create" if setup_only else "destroy" if cleanup_only else "test"
     policy = destroy or _default_policy(settings, chosen)
-    options = common.run_options(settings, destroy=policy, pytest_args=pytest_args)
+    options = common.run_options(settings, destroy=DestroyPolicy(policy), pytest_args=pytest_args)
     verdicts: list[Verdict] = []
     for _ in range(repeat):
         if not verdicts or verdicts[-1].code != 130:

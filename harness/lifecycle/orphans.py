@@ -50,12 +50,12 @@ def usable_drivers(names: Sequence[str] | None = None) -> Iterator[tuple[str, Dr
         yield name, driver, "; ".join(str(problem) for problem in problems)
 
 
-def living(unasked: list[str] | None = None) -> list[Living]:
-    """Everything of ours that exists, of all projects, from the real systems."""
+def living(unasked: list[str] | None = None, *, drivers: Sequence[str] | None = None) -> list[Living]:
+    """Everything of ours that exists, of all projects, from the real systems (of these drivers, or of all)."""
     journals: dict[Path, list[InstanceRow] | None] = {}
     found: list[Living] = []
     silent: list[str] = []
-    for name, driver, why in usable_drivers():
+    for name, driver, why in usable_drivers(drivers):
         if driver is None:
             silent.append(f"{name}: {why}")
             continue
@@ -100,7 +100,7 @@ def clear_stale(workspace: Workspace, journal: Journal, scenario: str) -> None:
         return
     runs = {row.run for row in stale}
     reaped = Reaped()
-    for item in living():
+    for item in living(drivers=sorted({row.driver for row in stale})):
         if item.orphan is not None and item.record.run in runs:
             _reap(item.record, reaped)
     if not reaped.failed:
@@ -109,11 +109,16 @@ def clear_stale(workspace: Workspace, journal: Journal, scenario: str) -> None:
 
 
 def destroy_leftovers(
-    project: Path, scenario: str, platforms: Sequence[str] | None, on_removed: Callable[[InstanceRecord, str], None]
+    project: Path,
+    scenario: str,
+    platforms: Sequence[str] | None,
+    on_removed: Callable[[InstanceRecord, str], None],
+    *,
+    drivers: Sequence[str] | None = None,
 ) -> Reaped:
     """What still carries the scenario's labels: kept, or of a dead run. For `destroy`, under the scenario's lock."""
     reaped = Reaped()
-    for item in living(reaped.unasked):
+    for item in living(reaped.unasked, drivers=drivers):
         record = item.record
         ours = record.project == project and record.scenario == scenario
         if not ours or (platforms is not None and record.platform not in platforms):

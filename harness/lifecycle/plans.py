@@ -21,19 +21,20 @@ from harness.models.config import BinaryOnly, DeploymentStrategy
 from harness.models.plan import Plan
 from harness.models.results import CompilationResult, HostExecutionResult
 from harness.models.runner import Payload
-from harness.models.scenario import CompilerChoice, Provisioner, Scenario
+from harness.models.scenario import CompilerChoice, Scenario
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedPlan:
-    """A plan that may be compiled, by this compiler. `digest` is the file's sha256. `ours`: it is the scenario's
-    plan, so that tags and expected outcomes are meant for it, and not its prepare, side effect or cleanup."""
+    """A plan that may be compiled, by this compiler. `digest` is the file's sha256. `tags` and `skip_tags`: what
+    the plan asks for itself and, where it is the one under test, what the scenario adds."""
 
     path: Path
     plan: Plan
     digest: str
     compiler: CompilerChoice
-    ours: bool
+    tags: tuple[str, ...]
+    skip_tags: tuple[str, ...]
     warnings: tuple[str, ...]
 
 
@@ -60,24 +61,35 @@ def read_checked(scenario: Scenario, path: Path, *, compiler: CompilerChoice, va
 
 
 def _read(scenario: Scenario, path: Path, compiler: CompilerChoice, validate: bool) -> CheckedPlan:
-    from harness.plan import check_plan, plan_warnings, read_plan
+    from harness.plan import check_file, read_plan, run_options
     from harness.scenario.outcomes import check_outcomes
 
-    plan = read_plan(path)
-    platforms = [platform.name for platform in scenario.platforms]
-    warnings: list[Problem] = []
+    ours = path == scenario.provisioner.plan
+    warnings: Sequence[Problem] = ()
     if validate:
+        platforms = [platform.name for platform in scenario.platforms]
         honours = registry.compiler(compiler.name).honours()
-        problems = list(check_plan(plan, honours=honours, platforms=platforms, source=path))
-        if path == scenario.provisioner.plan:
+        checked = check_file(path, honours=honours, platforms=platforms, secrets=scenario.provisioner.secrets)
+        plan, problems = checked.plan, list(checked.errors)
+        if ours:
             source = scenario.verifier.expected or path
             problems += check_outcomes(scenario.verifier.expected_outcomes, plan, source=source)
         if problems:
             raise InvalidInput(str(path), problems)
-        warnings = list(plan_warnings(plan, platforms=platforms, source=path))
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    told = tuple(str(warning) for warning in warnings)
-    return CheckedPlan(path, plan, digest, compiler, path == scenario.provisioner.plan, told)
+        warnings = checked.warnings
+    else:
+        plan = read_plan(path)
+    wanted = run_options(plan)
+    return CheckedPlan(
+        path=path,
+        plan=plan,
+        digest=hashlib.sha256(path.read_bytes()).hexdigest(),
+        compiler=compiler,
+        tags=(*wanted.tags, *(scenario.provisioner.tags if ours else ())),
+        skip_tags=(*wanted.skip_tags, *(scenario.provisioner.skip_tags if ours else ())),
+        # That a prepare or cleanup plan is for some platforms only is nothing to warn of.
+        warnings=tuple(str(warning) for warning in warnings) if ours else (),
+    )
 
 
 def compile_plan(
@@ -96,6 +108,7 @@ def compile_plan(
             groups=context.scenario.groups(),
             hosts=hosts,
             secrets=list(context.secrets),
+            tags=checked.tags,
         )
     except HarnessError as error:
         raise StepFailed(describe(error), outcome="error", stage="compile") from error
@@ -190,11 +203,11 @@ def run_plan(
     return results
 
 
-def tag_arguments(provisioner: Provisioner) -> tuple[str, ...]:
-    """The runner's options for the scenario's tags."""
+def tag_arguments(checked: CheckedPlan) -> tuple[str, ...]:
+    """The runner's options for the plan's tags."""
     found: list[str] = []
-    if provisioner.tags:
-        found += ["--tags", ",".join(provisioner.tags)]
-    if provisioner.skip_tags:
-        found += ["--skip-tags", ",".join(provisioner.skip_tags)]
+    if checked.tags:
+        found += ["--tags", ",".join(checked.tags)]
+    if checked.skip_tags:
+        found += ["--skip-tags", ",".join(checked.skip_tags)]
     return tuple(found)

@@ -71,8 +71,8 @@ def execute(
     for host in context.hosts:
         if host not in binaries.of_host:
             context.event(step, host, "no task is for it")
-    tags = tag_arguments(context.scenario.provisioner) if checked.ours else ()
-    results = run_plan(context, binaries, connections, step=step, arguments=(*tags, *arguments))
+    arguments = (*tag_arguments(checked), *arguments)
+    results = run_plan(context, binaries, connections, step=step, arguments=arguments)
     for result in results.values():
         if step == "converge":
             context.journal.save_result(context.run, result)

@@ -45,15 +45,18 @@ def destroy(context: Context) -> None:
 
 
 def _destroy_leftovers(context: Context) -> bool:
+    rows = context.journal.instances(context.scenario.name)
+    drivers = {row.driver for row in rows} | set(context.fleet.drivers())
     reaped = destroy_leftovers(
         context.scenario.ref.project,
         context.scenario.name,
         context.options.platforms or None,
         lambda record, why: context.event("destroy", record.platform, f"destroyed ({why})"),
+        drivers=sorted(drivers),
     )
     if reaped.failed:
         raise StepFailed("\n".join(reaped.failed), outcome="error")
-    for row in context.journal.instances(context.scenario.name):
+    for row in rows:
         if not context.options.platforms or row.platform in context.options.platforms:
             gone = row.keep or is_free(context.workspace.run_lock_path(row.run))
             if gone and row.run != context.run:
