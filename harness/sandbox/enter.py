@@ -2,6 +2,7 @@
 
     enter --pid P --start-time T [--rootless] [--cap CAP_CHOWN ...] [--cgroup DIR ...] [--env NAME=VALUE ...]
           [--user NAME|UID] [--chdir DIR] [--pty] -- ARGV...
+    enter ... --signal-all N -- -       sends a signal to every process inside but PID 1
 
 Joins the name spaces of process P (checked against its start time), gives up every capability but those of
 `--cap`, and runs ARGV in a session and process group of its own, with the given environment over a plain default
@@ -19,7 +20,7 @@ from __future__ import annotations
 import os
 import sys
 
-from harness.sandbox import kernel, privileges, syscalls
+from harness.sandbox import kernel, layers, privileges, syscalls
 
 assert sys.platform == "linux"
 
@@ -35,7 +36,7 @@ DEFAULT_ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "container": "harness",
 }
-_SINGLE = {"--pid", "--start-time", "--user", "--chdir"}
+_SINGLE = {"--pid", "--start-time", "--user", "--chdir", "--signal-all"}
 _MANY = {"--cap", "--cgroup", "--env"}
 _FLAGS = {"--rootless", "--pty"}
 _IN_MOUNT_ORDER = (
@@ -95,15 +96,6 @@ def open_process(pid: int, expected: int) -> int:
     return directory
 
 
-def join_cgroups(directories: list[str]) -> None:
-    for directory in directories:
-        fd = os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, b"0")
-        finally:
-            os.close(fd)
-
-
 def main(arguments: list[str]) -> int:
     try:
         request = Request(arguments)
@@ -118,7 +110,7 @@ def main(arguments: list[str]) -> int:
 
         pair = sockets.socketpair()
     try:
-        join_cgroups(request.many["--cgroup"])
+        layers.join_cgroups(request.many["--cgroup"])
         directory = open_process(request.pid, request.start_time)
         spaces = {
             name: os.open(f"ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory) for name, _ in _IN_MOUNT_ORDER
@@ -161,6 +153,12 @@ def _become(request: Request, spaces: dict[str, int], to_parent: socket | None) 
         allowed = privileges.mask(set(request.many["--cap"]))
         syscalls.install(user_name_space=request.rootless)
         privileges.limit(allowed)
+        if "--signal-all" in request.one:
+            try:
+                os.kill(-1, int(request.one["--signal-all"]))
+            except ProcessLookupError:
+                pass  # there is nobody but PID 1
+            os._exit(0)
         environment = dict(DEFAULT_ENVIRONMENT)
         home = _switch_user(request.one.get("--user", "0"), environment, pty=request.pty)
         if to_parent is not None:
@@ -168,7 +166,7 @@ def _become(request: Request, spaces: dict[str, int], to_parent: socket | None) 
         environment.update(entry.partition("=")[::2] for entry in request.many["--env"])
         _chdir(request.one.get("--chdir"), home)
         kernel.prctl(kernel.PR_SET_PDEATHSIG, "tie the command to this process", 9)
-        status = _execute(request.argv, environment)
+        status = execute(request.argv, environment)
     except OSError as error:
         _fail(error.strerror or str(error))
     except KeyError as error:
@@ -213,7 +211,7 @@ def _switch_user(name: str, environment: dict[str, str], *, pty: bool) -> str:
 
 def _table(path: str) -> list[list[str]]:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return [line.rstrip("\n").split(":") for line in file]
     except OSError:
         return []
@@ -231,7 +229,7 @@ def _groups_of(user: str, gid: int) -> list[int]:
     return [gid, *(int(entry[2]) for entry in named if user in entry[3].split(","))]
 
 
-def _execute(argv: list[str], environment: dict[str, str]) -> int:
+def execute(argv: list[str], environment: dict[str, str]) -> int:
     """Returns only when it failed: the status to exit with."""
     name = argv[0]
     places = [""] if "/" in name else [f"{part}/" for part in environment.get("PATH", "").split(":") if part]

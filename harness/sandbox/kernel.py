@@ -125,3 +125,51 @@ def install_filter(program: bytes) -> None:
 
     whole = Program(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     prctl(PR_SET_SECCOMP, "install the system call filter", SECCOMP_MODE_FILTER, ctypes.addressof(whole))
+
+
+SIGKILL, SIGUSR1, SIGUSR2, SIGTERM, SIGCHLD = 9, 10, 12, 15, 17
+"""signal(7) on x86, Arm and most others; the module `signal` costs milliseconds of start."""
+
+
+def _signal_set(numbers: tuple[int, ...]) -> ctypes.Array[ctypes.c_char]:
+    signals = ctypes.create_string_buffer(128)  # sizeof(sigset_t)
+    _libc.sigemptyset(signals)
+    for number in numbers:
+        _libc.sigaddset(signals, number)
+    return signals
+
+
+def block_signals(numbers: tuple[int, ...]) -> None:
+    """Block exactly these: they wait until a `signal_fd` is read."""
+    _check(_libc.sigprocmask(2, _signal_set(numbers), None), "set the signal mask")
+
+
+def signal_fd(numbers: tuple[int, ...]) -> int:
+    """signalfd(2): readable when one of these, blocked before, has come; see `next_signal`."""
+    return _check(_libc.signalfd(-1, _signal_set(numbers), os.O_CLOEXEC), "make a signalfd")
+
+
+def next_signal(fd: int) -> int:
+    """The number of the next signal; waits for it."""
+    return int.from_bytes(os.read(fd, 128)[:4], sys.byteorder)
+
+
+def reap_children_by_kernel() -> None:
+    """With SIGCHLD ignored the kernel takes every child that ends, adopted ones too (sigaction(2), SIG_IGN)."""
+    _libc.signal(SIGCHLD, ctypes.c_void_p(1))
+
+
+def sleep_for_ever() -> None:
+    while True:
+        _libc.pause()
+
+
+def rename_process(name: bytes) -> None:
+    """Show `name` as this process's name and whole command line, which is otherwise its parent's."""
+    prctl(PR_SET_NAME, "name the process", ctypes.addressof(ctypes.create_string_buffer(name[:15])))
+    with open("/proc/self/stat", "rb") as file:
+        fields = file.read().rpartition(b")")[2].split()
+    start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end, fields 48 and 49 of proc(5)
+    if end > start:
+        ctypes.memset(start, 0, end - start)
+        ctypes.memmove(start, name, min(len(name), end - start - 1))

@@ -1,0 +1,58 @@
+"""The driver and its site. On Linux a platform is a sandbox; elsewhere it is this machine itself, on request."""
+
+from __future__ import annotations
+
+import sys
+from typing import ClassVar
+
+from harness.drivers.base import Capability, Driver, InstanceRecord, RunId, ScenarioRef, Site
+from harness.drivers.native.options import NativeOptions
+from harness.errors import Problem
+
+
+class NativeDriver(Driver):
+    name: ClassVar[str] = "native"
+    if sys.platform == "linux":
+        capabilities: ClassVar[frozenset[Capability]] = frozenset(
+            {
+                Capability.SNAPSHOT,
+                Capability.REBOOT,
+                Capability.INIT_SYSTEM,
+                Capability.ISOLATED,
+                Capability.OWNED,
+                Capability.PARALLEL,
+                Capability.FREEZE,
+            }
+        )
+    else:
+        capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.PARALLEL})
+    platform_options = NativeOptions
+
+    def diagnose(self) -> list[Problem]:
+        if sys.platform == "linux":
+            from harness.drivers.native import diagnosis
+
+            return diagnosis.diagnose()
+        return []
+
+    def open(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> Site:
+        if sys.platform == "linux":
+            from harness.drivers.native.site import NativeSite
+
+            return NativeSite(scenario, run, keep=keep)
+        from harness.drivers.native.itself import ItselfSite
+
+        return ItselfSite(scenario, run, keep=keep)
+
+    def instances(self) -> list[InstanceRecord]:
+        if sys.platform == "linux":
+            from harness.drivers.native import remains
+
+            return remains.instances()
+        return []
+
+    def reap(self, record: InstanceRecord) -> None:
+        if sys.platform == "linux":
+            from harness.drivers.native import remains
+
+            remains.remove(record.id)

@@ -1,0 +1,161 @@
+"""Snapshots on disk: the changes of a sandbox, as read-only lower layers of a later one.
+
+    snapshots/NAME/current -> VERSION        replaced by one rename
+    snapshots/NAME/VERSION/manifest.json
+    snapshots/NAME/VERSION/LAYER/0, 1, ...   the newest first
+
+A version is never changed; one that a living sandbox lies on is not removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+from pydantic import ValidationError
+
+from harness.cache import cache_dir
+from harness.drivers.base import ScenarioRef, Snapshot
+from harness.drivers.native import labels, remains
+from harness.errors import DriverFailed
+from harness.models.serde import StrictModel
+
+assert sys.platform == "linux"
+
+_AUTOMATIC = re.compile(r"^[0-9a-f]{64}$")
+_ROOT, _PLAIN = "root", "plain"
+
+
+class Manifest(StrictModel):
+    key: str
+    platform: str
+    project: str
+    scenario: str
+    created: float
+    size: int
+    image: str
+    rootless: bool
+    missing: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    folder: Path
+    manifest: Manifest
+
+    def targets(self) -> set[str]:
+        """Where its layers lie; "" is what was made rather than overlaid."""
+        return {layer_target(entry.name) for entry in self.folder.iterdir() if entry.is_dir()}
+
+    def layers(self, target: str) -> list[str]:
+        folder = self.folder / layer_name(target)
+        return [str(one) for one in sorted(folder.iterdir(), key=lambda one: int(one.name))] if folder.is_dir() else []
+
+
+def layer_name(target: str) -> str:
+    """A folder name for an overlay's place: `/` is `root`, `/var/lib` is `at-var%2Flib`, "" is `plain`."""
+    if target in ("", "/"):
+        return _ROOT if target else _PLAIN
+    return "at-" + quote(target.strip("/"), safe="")
+
+
+def layer_target(name: str) -> str:
+    if name in (_ROOT, _PLAIN):
+        return "/" if name == _ROOT else ""
+    return "/" + unquote(name.removeprefix("at-"))
+
+
+def home() -> Path:
+    return cache_dir() / "native" / "snapshots"
+
+
+def store_name(scenario: ScenarioRef, platform: str, key: str) -> str:
+    """Automatic keys say themselves what they hold; a name that a person gave is the platform's own."""
+    if _AUTOMATIC.match(key):
+        return key
+    return hashlib.sha256(json.dumps([str(scenario.project), scenario.name, platform, key]).encode()).hexdigest()
+
+
+def open_version(name: str) -> Version:
+    """Raises DriverFailed when there is none."""
+    version = _read(home() / name)
+    if version is None:
+        raise DriverFailed("there is no such snapshot", hint="`harness snapshot list` shows those there are")
+    return version
+
+
+def _read(folder: Path) -> Version | None:
+    try:
+        current = folder / (folder / "current").readlink()
+        return Version(current, Manifest.model_validate_json((current / "manifest.json").read_text()))
+    except (OSError, ValidationError):
+        return None
+
+
+def publish(name: str, draft: Path, manifest: Manifest) -> Version:
+    """Make a finished draft (a folder in `home() / name`) the current version, in one step."""
+    (draft / "manifest.json").write_text(manifest.model_dump_json(indent=1))
+    folder = home() / name
+    final = folder / draft.name.removeprefix(".")
+    draft.rename(final)
+    link = folder / f".link-{final.name}"
+    link.symlink_to(final.name)
+    link.replace(folder / "current")
+    _sweep(folder)
+    return Version(final, manifest)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove versions that are neither current nor in use; drafts belong to whoever writes them."""
+    current = (folder / "current").readlink().name if (folder / "current").is_symlink() else ""
+    used = {base for found in labels.find() for base in found.label.bases}
+    for entry in folder.iterdir():
+        version = entry.is_dir() and not entry.is_symlink() and not entry.name.startswith(".")
+        if version and entry.name != current and str(entry) not in used:
+            discard(entry)
+
+
+def discard(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        remains.remove_tree(folder)
+
+
+def delete(name: str) -> None:
+    """A second call does nothing. What a living sandbox lies on goes when the next version is published or deleted."""
+    folder = home() / name
+    (folder / "current").unlink(missing_ok=True)
+    if folder.is_dir():
+        _sweep(folder)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def listed(scenario: ScenarioRef) -> list[Snapshot]:
+    """The automatic ones, and those that people gave a name in this scenario, oldest first."""
+    found = []
+    for folder in home().iterdir() if home().is_dir() else []:
+        version = _read(folder)
+        if version is None:
+            continue
+        manifest = version.manifest
+        own = (manifest.project, manifest.scenario) == (str(scenario.project), scenario.name)
+        if own or _AUTOMATIC.match(manifest.key):
+            found.append(described(manifest))
+    return sorted(found, key=lambda snapshot: snapshot.created)
+
+
+def images() -> list[str]:
+    """The root file systems that snapshots lie on."""
+    versions = [_read(folder) for folder in home().iterdir()] if home().is_dir() else []
+    return [version.manifest.image for version in versions if version is not None and version.manifest.image]
+
+
+def described(manifest: Manifest) -> Snapshot:
+    return Snapshot("native", manifest.key, manifest.platform, manifest.created, manifest.size, tuple(manifest.missing))

@@ -1,0 +1,205 @@
+"""The writable layers of a sandbox, made and removed in the holder's mount name space."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+
+from harness.sandbox import kernel
+from harness.sandbox.recipe import Recipe
+
+assert sys.platform == "linux"
+
+_DEVICES = {  # name: (major, minor), Documentation/admin-guide/devices.txt
+    "null": (1, 3),
+    "zero": (1, 5),
+    "full": (1, 7),
+    "random": (1, 8),
+    "urandom": (1, 9),
+    "tty": (5, 0),
+}
+
+
+def make_folders() -> None:
+    """In the sandbox's folder, before any name space."""
+    for name in ("layers", "root", "nodes", "sources"):
+        os.mkdir(name, 0o755)
+
+
+def bring_sources(recipe: Recipe) -> None:
+    """Bind what the sandbox is made from into its folder: root of a user name space cannot pass /root, say."""
+    places: dict[str, str] = {}
+
+    def bring(source: str) -> str:
+        if source not in places:
+            place = f"sources/{len(places)}"
+            if os.path.isdir(source):
+                os.mkdir(place, 0o755)
+            else:
+                _touch(place, 0o644)
+            kernel.mount(source, place, None, kernel.MS_BIND | kernel.MS_REC)
+            places[source] = place
+        return places[source]
+
+    recipe.overlays = [
+        (target, bring(source), layer, hidden, [bring(base) for base in bases])
+        for target, source, layer, hidden, bases in recipe.overlays
+    ]
+    recipe.binds = [(bring(source), target, writable) for source, target, writable in recipe.binds]
+
+
+def prepare(recipe: Recipe) -> None:
+    """Make the layers of a new sandbox in its folder."""
+    directory = recipe.directory
+    if recipe.memory:
+        _mount_memory(f"{directory}/layers", recipe)
+    kernel.mount("tmpfs", f"{directory}/nodes", "tmpfs", kernel.MS_NOSUID | kernel.MS_NOEXEC, "size=1m,mode=755")
+    _make_nodes(f"{directory}/nodes", recipe)
+    for _, source, layer, hidden, bases in recipe.overlays:
+        for part in ("upper", "work", "mask"):
+            os.makedirs(recipe.layer(layer, part), mode=0o755)
+        _look_like(bases[0] if bases else source, recipe.layer(layer, "upper"))
+        _look_like(source, recipe.layer(layer, "mask"))
+        for path in hidden:
+            hide(source, path, recipe.layer(layer, "mask"), user_name_space=recipe.user_name_space)
+    if recipe.plain:
+        os.makedirs(recipe.plain_root)
+        _make_plain(recipe)
+
+
+def _mount_memory(path: str, recipe: Recipe) -> None:
+    """A tmpfs for the layers; where the kernel's tmpfs lacks user xattrs (before 6.6) they stay on disk."""
+    kernel.mount("tmpfs", path, "tmpfs", 0, f"size={recipe.memory},mode=755")
+    if not recipe.user_name_space:
+        return
+    try:
+        os.setxattr(path, "user.overlay.probe", b"y")
+        os.removexattr(path, "user.overlay.probe")
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        kernel.umount(path)
+
+
+def _make_nodes(directory: str, recipe: Recipe) -> None:
+    """Device nodes of the sandbox's own: a change of owner or mode must not reach the host's.
+
+    They are bound one by one into a /dev that is `nodev`, where no other node opens. An ordinary user cannot
+    make any and binds the host's, which belong to nobody in its user name space and cannot be changed either.
+    """
+    _touch(f"{directory}/.masked", 0o000)
+    os.mkdir(f"{directory}/.empty", 0o755)
+    for name in recipe.devices:
+        path = f"{directory}/{name}"
+        if not recipe.user_name_space:
+            try:
+                os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(*_DEVICES[name]))
+                os.chmod(path, 0o666)
+                continue
+            except PermissionError:
+                pass
+        _touch(path, 0o666)
+        kernel.mount(f"/dev/{name}", path, None, kernel.MS_BIND)
+
+
+def _touch(path: str, mode: int) -> None:
+    os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, mode))
+
+
+def hide(source: str, path: str, mask: str, *, user_name_space: bool) -> None:
+    """Add to the layer `mask` what makes `source`/`path` look empty (a folder) or absent (anything else).
+
+    The parents keep their looks: in a merged folder the topmost layer's owner and mode win
+    (Documentation/filesystems/overlayfs.rst, "Directories", and "whiteouts and opaque directories").
+    """
+    parts = path.split("/")
+    for depth in range(1, len(parts)):
+        inner = "/".join(parts[:depth])
+        if not os.path.isdir(f"{mask}/{inner}"):
+            os.mkdir(f"{mask}/{inner}")
+            _look_like(f"{source}/{inner}", f"{mask}/{inner}")
+    target = f"{mask}/{path}"
+    if not stat.S_ISDIR(os.lstat(f"{source}/{path}").st_mode):
+        os.mknod(target, stat.S_IFCHR, os.makedev(0, 0))
+        return
+    if not os.path.isdir(target):
+        os.mkdir(target)
+    _look_like(f"{source}/{path}", target)
+    os.setxattr(target, "user.overlay.opaque" if user_name_space else "trusted.overlay.opaque", b"y")
+
+
+def _look_like(source: str, target: str) -> None:
+    """Owner and mode; an owner that this user name space does not know stays ours."""
+    seen = os.stat(source)
+    try:
+        os.chown(target, seen.st_uid, seen.st_gid)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EINVAL):
+            raise
+    os.chmod(target, stat.S_IMODE(seen.st_mode))
+
+
+def _make_plain(recipe: Recipe) -> None:
+    root = recipe.plain_root
+    if recipe.plain_base:
+        status = os.spawnvp(os.P_WAIT, "cp", ["cp", "-a", f"{recipe.plain_base}/.", root])
+        if status != 0:
+            raise OSError(errno.EIO, f"copy {recipe.plain_base}: cp exited with {status}")
+    for path, kind, source in recipe.plain:
+        target = root + path
+        if os.path.lexists(target):
+            continue
+        if kind == "link":
+            os.symlink(os.readlink(source), target)
+        elif kind == "dir":
+            os.makedirs(target)
+            _look_like(source, target)
+        else:
+            with open(source, "rb") as reader, open(target, "wb") as writer:
+                while data := reader.read(1 << 20):
+                    writer.write(data)
+            _look_like(source, target)
+
+
+def clear(recipe: Recipe) -> None:
+    """In the holder, whose user name space owns them: remove layers that lie on disk."""
+    layers = f"{recipe.directory}/layers"  # the holder's working folder is the sandbox's
+    if not os.path.ismount(layers):
+        remove_tree(layers)
+
+
+def remove_tree(directory: str) -> None:
+    """All of it that can be removed; `shutil` takes longer to import than a sandbox to end."""
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    remove_tree(entry.path)
+                else:
+                    os.unlink(entry.path)
+        os.rmdir(directory)
+    except OSError:
+        pass  # what is left is found and removed by the driver's `reap`
+
+
+def join_cgroups(directories: list[str]) -> None:
+    for directory in directories:
+        fd = os.open(f"{directory}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, b"0")
+        except OSError as error:
+            raise OSError(error.errno, f"join the cgroup {directory}: {os.strerror(error.errno or 0)}") from error
+        finally:
+            os.close(fd)
+
+
+def remove_cgroups(directories: list[str]) -> None:
+    """Deepest first; a cgroup goes only when it is empty (rmdir)."""
+    for directory in directories:
+        for path, _, _ in os.walk(directory, topdown=False):
+            try:
+                os.rmdir(path)
+            except OSError:
+                pass  # a process of it is still dying, or it has gone: `reap` comes by again
