@@ -59,7 +59,7 @@ def _warn(message: str) -> None:
 
 
 class Progress:
-    """Says once that a build has begun, and on a terminal what cargo is at."""
+    """The first line for everyone; on a terminal then what cargo is at, in one line that changes."""
 
     def __init__(self) -> None:
         self.begun = False
@@ -67,6 +67,6 @@ class Progress:
     def __call__(self, line: str) -> None:
         if not self.begun:
             self.begun = True
-            click.echo("building the runner (once for its sources and this toolchain) ...", err=True)
-        if sys.stderr.isatty():
+            click.echo(line, err=True)
+        elif sys.stderr.isatty():
             click.echo(f"\r\x1b[K  {line[:76]}", err=True, nl=line.startswith("Finished"))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from harness.cancellation import Cancellation
 from harness.errors import Problem
 from harness.models.results import CompilationResult
 from harness.models.runner import Payload
@@ -42,12 +43,14 @@ class Honours:
 @dataclass(frozen=True, slots=True)
 class CompileSettings:
     """`profile`: release or debug. `options`: the compiler's own, from the scenario's `provisioner.compiler`.
-    `timeout` in seconds. `progress` is told short lines while something takes long; it may be called from a thread."""
+    `timeout` in seconds. `progress` is told short lines while something takes long; it may be called from a thread.
+    When `cancellation` is called, compile ends with Interrupted."""
 
     profile: str = "release"
     timeout: float = 1800.0
     options: Mapping[str, object] = field(default_factory=dict)
     progress: Callable[[str], None] | None = None
+    cancellation: Cancellation = field(default_factory=Cancellation)
 
 
 class Compiler(ABC):

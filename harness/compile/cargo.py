@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.cancellation import Cancellation
 from harness.compile.targets import Target
 from harness.compile.toolchain import Toolchain, find_linker, require_std
-from harness.errors import CompileFailed
+from harness.errors import CompileFailed, Interrupted
 
 PACKAGE = "runner-stub"
 """The crate of the workspace whose one binary is the stub."""
@@ -48,6 +50,7 @@ class BuildJob:
     target_dir: Path
     timeout: float
     on_line: Callable[[str], None] | None = None
+    cancellation: Cancellation = field(default_factory=Cancellation)
 
 
 def rustflags(target: Target) -> tuple[str, ...]:
@@ -61,6 +64,7 @@ def build(job: BuildJob) -> Path:
     find_linker()
     require_std(job.toolchain, job.target.triple, job.crate)
     argv = [
+        *_dying_with_us(),
         *(str(job.toolchain.cargo), "build", "--locked", "--message-format=json-render-diagnostics"),
         *("--package", PACKAGE, "--bins"),
         # With --target the flags are for the runner only, not for build scripts and macros, which must stay dynamic.
@@ -82,12 +86,15 @@ def build(job: BuildJob) -> Path:
         try:
             reader.start()
             watchdog.start()
-            made = list(_executables(process.stdout or ()))
-            process.wait()
+            with job.cancellation.stopping(lambda: _kill(process)):
+                made = list(_executables(process.stdout or ()))
+                process.wait()
             reader.join(5)
         finally:
             watchdog.cancel()
             _kill(process)
+    if job.cancellation.called:
+        raise Interrupted("compiling was called off")
     if expired.is_set():
         raise CompileFailed(
             f"cargo did not finish within {job.timeout:.0f} seconds and was stopped", hint="raise the time limit"
@@ -111,6 +118,12 @@ def _environment(job: BuildJob) -> Mapping[str, str]:
         "CARGO_TERM_COLOR": "never",
         "RUSTC": str(job.toolchain.rustc),
     }
+
+
+def _dying_with_us() -> list[str]:
+    """Even after SIGKILL to this process, cargo does not go on for nobody (prctl(2), PR_SET_PDEATHSIG)."""
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
 
 
 def _start(argv: list[str], env: Mapping[str, str], cwd: Path) -> subprocess.Popen[str]:

@@ -17,7 +17,7 @@ from harness.compile.cargo import BuildJob, build
 from harness.compile.embed import BINARY, Stub, embed, payload_bytes
 from harness.compile.inspect import check_binary
 from harness.compile.source import source_digest
-from harness.compile.store import Entry, Store, sha256_of
+from harness.compile.store import Entry, Store, locked, sha256_of
 from harness.compile.targets import Target, known_target, require_supported
 from harness.compile.toolchain import Toolchain, find_linker, find_toolchain, require_std
 from harness.data import data_dir
@@ -136,19 +136,19 @@ class ReferenceCompiler(Compiler):
             self._build(target, toolchain, settings, identity["sources"], folder / STUB)
             return identity
 
-        entry, built = self.store.obtain(STUB, key, make)
+        entry, built = self.store.obtain(STUB, key, make, cancellation=settings.cancellation)
         return _stub_of(entry), built
 
     def _build(
         self, target: Target, toolchain: Toolchain, settings: CompileSettings, sources: str, destination: Path
     ) -> None:
-        from filelock import FileLock
-
+        if settings.progress is not None:
+            settings.progress(f"building the runner for {target.triple}, once for its sources and {toolchain.version}")
         work = self.store.root / "cargo"
         work.mkdir(mode=0o700, parents=True, exist_ok=True)
         # One build at a time: cargo names its output by target and profile only, and two builds of different sources
         # in one folder could each fetch the other's.
-        with FileLock(work.with_suffix(".lock"), is_singleton=False):
+        with locked(work.with_suffix(".lock"), settings.cancellation):
             made = build(
                 BuildJob(
                     crate=self.crate,
@@ -158,6 +158,7 @@ class ReferenceCompiler(Compiler):
                     target_dir=work,
                     timeout=settings.timeout,
                     on_line=_telling(settings.progress),
+                    cancellation=settings.cancellation,
                 )
             )
             shutil.copyfile(made, destination)

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.cache import cache_dir
-from harness.errors import HarnessError
+from harness.cancellation import Cancellation
+from harness.errors import HarnessError, Interrupted
 
 META = "meta.json"
 SCHEMA = 1
@@ -76,16 +77,19 @@ class Store:
                 os.utime(entry.path)
         return entry
 
-    def obtain(self, kind: str, key: str, make: Maker) -> tuple[Entry, bool]:
+    def obtain(
+        self, kind: str, key: str, make: Maker, *, cancellation: Cancellation | None = None
+    ) -> tuple[Entry, bool]:
         """The entry, made now when it is missing or corrupted; also tells whether it was made.
 
-        Raises HarnessError when the cache cannot be written or its disk is full; nothing half-written is left.
+        Raises HarnessError when the cache cannot be written or its disk is full, and Interrupted when the wait for
+        another maker was called off; nothing half-written is left.
         """
         entry = self.get(kind, key)
         if entry is not None:
             return entry, False
         try:
-            with self._locked(kind, key):
+            with self._locked(kind, key, cancellation or Cancellation()):
                 # Another process may have made it while this one waited.
                 entry = self.get(kind, key)
                 if entry is not None:
@@ -121,7 +125,7 @@ class Store:
         removed = []
         for entry in list(self.entries(kind)):
             try:
-                with self._locked(kind, entry.key):
+                with self._locked(kind, entry.key, Cancellation()):
                     if time.time() - entry.last_used >= unused_for and not self.referred(kind, entry.key):
                         self._discard(kind, entry.key)
                         shutil.rmtree(self.root / "refs" / kind / entry.key, ignore_errors=True)
@@ -165,13 +169,11 @@ class Store:
         return folder
 
     @contextlib.contextmanager
-    def _locked(self, kind: str, key: str) -> Iterator[None]:
-        from filelock import FileLock
-
+    def _locked(self, kind: str, key: str, cancellation: Cancellation) -> Iterator[None]:
         # One lock for every key with the same first two digits: their number stays bounded, none is ever removed.
         locks = self.root / "locks"
         locks.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with FileLock(locks / f"{kind}-{key[:2]}.lock", is_singleton=False):
+        with locked(locks / f"{kind}-{key[:2]}.lock", cancellation):
             yield
 
     def _explain(self, error: OSError) -> HarnessError:
@@ -185,6 +187,24 @@ class Store:
             + (f" ({error.filename})" if error.filename else ""),
             hint="set HARNESS_CACHE_DIR to a folder that you may write to",
         )
+
+
+@contextlib.contextmanager
+def locked(file: Path, cancellation: Cancellation) -> Iterator[None]:
+    """Hold a lock file against other processes and threads. Raises Interrupted when the wait was called off."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(file, is_singleton=False)
+    while True:
+        if cancellation.called:
+            raise Interrupted("waiting for another process was called off")
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=0.5)
+            break
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def sha256_of(file: Path) -> str:

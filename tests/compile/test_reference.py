@@ -10,8 +10,10 @@ import sys
 import threading
 from pathlib import Path
 
+import psutil
 import pytest
 
+from harness.cancellation import Cancellation
 from harness.compile import host_target
 from harness.compile.base import CompileSettings
 from harness.compile.embed import extract, payload_bytes
@@ -20,7 +22,8 @@ from harness.compile.source import source_digest
 from harness.compile.store import Store
 from harness.compile.toolchain import find_toolchain
 from harness.data import data_dir
-from harness.errors import CompileFailed, HarnessError, ToolchainMissing, UsageError
+from harness.deadline import Deadline, poll
+from harness.errors import CompileFailed, HarnessError, Interrupted, ToolchainMissing, UsageError
 from tests.compile.conftest import payload_of, write_crate
 
 SETTINGS = CompileSettings()
@@ -118,6 +121,33 @@ def test_a_build_that_takes_too_long_is_stopped(compiler: ReferenceCompiler, cra
     )
     with pytest.raises(CompileFailed, match="did not finish within 2 seconds"):
         compiler.compile(payload_of("a"), host_target(), CompileSettings(timeout=2))
+
+
+@pytest.mark.cargo
+def test_a_build_can_be_called_off(compiler: ReferenceCompiler, crate: Path, tmp_path: Path) -> None:
+    began = tmp_path / "began"
+    (crate / "build.rs").write_text(
+        f"fn main() {{ std::fs::write({json.dumps(str(began))}, std::process::id().to_string()).unwrap();"
+        " std::thread::sleep(std::time::Duration::from_secs(600)); }\n",
+        encoding="utf-8",
+    )
+    cancellation = Cancellation()
+    ended: list[str] = []
+
+    def build() -> None:
+        with pytest.raises(Interrupted) as caught:
+            compiler.compile(payload_of("a"), host_target(), CompileSettings(cancellation=cancellation))
+        ended.append(caught.value.message)
+
+    thread = threading.Thread(target=build)
+    thread.start()
+    assert poll(lambda last: began.read_text() if began.exists() and began.read_text() else None, Deadline(60))
+    cancellation.call()
+    thread.join(10)
+    assert ended == ["compiling was called off"]
+    # Killed with cargo; init takes its time to reap it.
+    pid = int(began.read_text())
+    assert poll(lambda last: None if psutil.pid_exists(pid) else True, Deadline(10))
 
 
 @pytest.mark.cargo

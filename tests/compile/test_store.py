@@ -6,15 +6,16 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness.cache import cache_dir
+from harness.cancellation import Cancellation
 from harness.compile.store import META, Entry, Store, sha256_of
-from harness.errors import HarnessError
+from harness.deadline import Deadline, poll
+from harness.errors import HarnessError, Interrupted
 
 KEY = hashlib.sha256(b"key").hexdigest()
 CONTENT = b"content" * 1000
@@ -149,12 +150,24 @@ def test_many_processes_make_one_build(store: Store, tmp_path: Path) -> None:
     assert log.read_text() == "made\n"
 
 
+def test_waiting_for_another_can_be_called_off(store: Store, tmp_path: Path) -> None:
+    began = tmp_path / "began"
+    other = builder(store, tmp_path / "log", str(began))
+    try:
+        assert poll(lambda last: True if began.exists() else None, Deadline(30))
+        cancellation = Cancellation()
+        cancellation.call()
+        with pytest.raises(Interrupted):
+            store.obtain("thing", KEY, write, cancellation=cancellation)
+    finally:
+        other.kill()
+        other.communicate()
+
+
 def test_a_killed_builder_is_no_obstacle(store: Store, tmp_path: Path) -> None:
     began = tmp_path / "began"
     victim = builder(store, tmp_path / "log", str(began))
-    deadline = time.monotonic() + 30
-    while not began.exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    assert poll(lambda last: True if began.exists() else None, Deadline(30))
     waiter = builder(store, tmp_path / "log")
     victim.kill()
     victim.communicate()
