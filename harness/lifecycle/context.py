@@ -113,6 +113,10 @@ class Context:
     def task(self, host: str, record: TaskRecord) -> None:
         self.observer.task_ended(self.scenario.name, host, record)
 
+    def log_line(self, step: str, line: str) -> None:
+        """Output of a tool: for the log, and for those who want to see everything."""
+        self.observer.host_event(self.scenario.name, step, "", line)
+
     def note(self, message: str) -> None:
         """Something to know that says nothing about what is tested."""
         self.observer.warning(self.scenario.name, self.mask.text(message))

@@ -79,6 +79,13 @@ def execute(
     return results
 
 
+def last_result(context: Context, host: str) -> HostExecutionResult | None:
+    """Of the last converge of this host: in this run, or as the journal has it."""
+    result = context.ledger.host_results.get(host)
+    by = context.fleet.members[host].converged_run
+    return context.journal.result(by, host) if result is None and by is not None else result
+
+
 def judge(results: Mapping[str, HostExecutionResult], expected: Sequence[ExpectedOutcome]) -> None:
     """Raises StepFailed (stage run) when a host did not end well, or a task failed that was not expected to."""
     broken = [f"{host}: {result.error}" for host, result in results.items() if result.error]

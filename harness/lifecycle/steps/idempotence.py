@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from harness.lifecycle.context import Context
 from harness.lifecycle.failures import StepFailed, all_done
-from harness.lifecycle.steps.converge import checked_plan, execute, judge
+from harness.lifecycle.steps.converge import checked_plan, execute, judge, last_result
 from harness.models.results import Failed, HostExecutionResult
 
 _TOLD = 20
 
 
 def idempotence(context: Context) -> None:
-    from harness.verify.state import differences, take_state
+    from harness.verify.state import State, differences, take_state
 
     checked = checked_plan(context)
     connections = context.connections("idempotence")
-    before = all_done(context.each(context.hosts, lambda host: take_state(connections[host], checked.plan, host)))
+    made = {host: last_result(context, host) for host in context.hosts}
+
+    def states() -> dict[str, State]:
+        return all_done(
+            context.each(context.hosts, lambda host: take_state(connections[host], checked.plan, host, made[host]))
+        )
+
+    before = states()
     results = execute(context, checked, step="idempotence")
     judge(results, context.scenario.verifier.expected_outcomes)
-    after = all_done(context.each(context.hosts, lambda host: take_state(connections[host], checked.plan, host)))
+    after = states()
     changed = [line for result in results.values() for line in _changed(result)]
     drift = [f"{host}: {line}" for host in context.hosts for line in differences(before[host], after[host])]
     if not changed and not drift:

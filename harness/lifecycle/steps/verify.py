@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from harness.deadline import Deadline
 from harness.lifecycle.context import Context
-from harness.lifecycle.failures import StepFailed, StepSkipped
-from harness.lifecycle.steps.converge import checked_plan
+from harness.lifecycle.failures import StepFailed, StepSkipped, raise_defects
+from harness.lifecycle.steps.converge import checked_plan, last_result
 from harness.models.plan import Plan
-from harness.models.results import HostExecutionResult
 from harness.models.verification import VerifyHost, VerifyJob, VerifyOutcome
 
 
 def verify(context: Context) -> None:
-    from harness.verify import run_verify
-
     verifier = context.scenario.verifier
     if not verifier.enabled:
         raise StepSkipped("the scenario's verifier is not enabled")
@@ -22,16 +22,43 @@ def verify(context: Context) -> None:
             outcome="error",
         )
     context.connections("verify")
-    job = _job(context)
-    outcome = run_verify(
-        job, workdir=context.folder, on_line=lambda line: context.event("verify", context.scenario.name, line)
-    )
+    outcome = _run(context, _job(context))
     context.ledger.verification = outcome
     context.observer.verified(context.scenario.name, outcome)
-    _judge(outcome)
+    _judge(context, outcome)
 
 
-def _judge(outcome: VerifyOutcome) -> None:
+def _run(context: Context, job: VerifyJob) -> VerifyOutcome:
+    """In a thread of its own, so that a signal is met at once; the child is stopped by the deadline or the call-off."""
+    from harness.verify import child
+
+    name = context.scenario.name
+
+    def work(_: str) -> VerifyOutcome:
+        return child.run_verify(
+            job,
+            workdir=context.folder,
+            on_line=lambda line: context.log_line("verify", line),
+            deadline=context.deadline,
+            cancellation=context.cancellation,
+        )
+
+    # The child gets some seconds to end by itself, so that what it found so far is not lost.
+    patient = replace(context, deadline=Deadline(context.deadline.remaining() + 15.0))
+    outcome = patient.each([name], work)
+    raise_defects(outcome)
+    for error in outcome.failed.values():
+        raise error
+    return outcome.done[name]
+
+
+def _judge(context: Context, outcome: VerifyOutcome) -> None:
+    if outcome.interrupted and context.deadline.expired():
+        raise StepFailed(
+            f"not done after {context.deadline.seconds:g} s: {outcome.tests_run} checks had ended by then"
+            "\nhint: give it more time with scenario.timeout_seconds",
+            outcome="error",
+        )
     broken = outcome.failed + outcome.errors
     if broken:
         total = outcome.tests_run + outcome.errors
@@ -67,7 +94,7 @@ def _job(context: Context) -> VerifyJob:
         expected=[outcome for outcome in verifier.expected_outcomes if outcome.host in context.hosts],
         plan=plan,
         derive_from_plan=verifier.derive_from_plan and context.ledger.expected_failure is None,
-        host_results=_host_results(context),
+        host_results=[result for name in context.hosts if (result := last_result(context, name)) is not None],
         options=verifier.options,
         env=verifier.env,
         pytest_args=list(context.options.pytest_args),
@@ -86,16 +113,3 @@ def _plan(context: Context) -> Plan | None:
     if stale:
         context.warn(f"the plan has changed since {', '.join(stale)} converged (harness converge runs it again)")
     return checked.plan
-
-
-def _host_results(context: Context) -> list[HostExecutionResult]:
-    """Of the last converge: in this run, or as the journal has it."""
-    found = []
-    for name in context.hosts:
-        result = context.ledger.host_results.get(name)
-        by = context.fleet.members[name].converged_run
-        if result is None and by is not None:
-            result = context.journal.result(by, name)
-        if result is not None:
-            found.append(result)
-    return found
