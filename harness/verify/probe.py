@@ -69,9 +69,12 @@ class _Script:
     def empty(self) -> bool:
         return not self._readers
 
+    def _text(self) -> bytes:
+        return "\n".join([*self._lines, ""]).encode(errors="surrogateescape")
+
     def run(self, connection: Connection) -> None:
         # By stdin: a single argument of exec is limited to 128 KiB on Linux.
-        completed = connection.run(["sh", "-s"], stdin="\n".join([*self._lines, ""]).encode(), timeout=TIMEOUT)
+        completed = connection.run(["sh", "-s"], stdin=self._text(), timeout=TIMEOUT)
         output, position = completed.stdout, 0
         for index, reader in enumerate(self._readers):
             begin = f"\n{self.token} begin {index}\n".encode()
