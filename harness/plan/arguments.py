@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.compile.base import Honours, ModuleSupport
 from harness.models.plan import Handler, Task
 from harness.models.problems import Keys, nearest, shown
 from harness.plan import fields, keywords
 from harness.plan.expressions import is_template
 from harness.plan.files import module_name
+
+if TYPE_CHECKING:
+    from harness.compile.base import Honours, ModuleSupport
 
 Fault = tuple[Keys, str, str | None]
 """The way from the task on, what is wrong, the cure."""

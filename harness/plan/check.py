@@ -11,7 +11,7 @@ from harness.errors import Problem
 from harness.models.plan import Plan, Play
 from harness.models.problems import Keys, nearest, shown
 from harness.plan import arguments, order
-from harness.plan.expressions import Parser, of_task, strings
+from harness.plan.expressions import Parser, secrets_of_task, strings
 from harness.plan.fields import Faults, Wrong
 from harness.plan.files import embedded, has_own_marks, template_text
 from harness.plan.read import Draft, read_draft
@@ -117,19 +117,18 @@ def secrets_of(plan: Plan, source: Path) -> dict[str, Keys]:
     parser = Parser()
     found: dict[str, Keys] = {}
     for keys, task in everything(plan):
-        for inner, finding in of_task(task, parser):
-            for name in finding.secrets:
-                found.setdefault(name, (*keys, *inner))
+        for inner, name in secrets_of_task(task, parser):
+            found.setdefault(name, (*keys, *inner))
         try:
             file = embedded(task, source)
         except Wrong:
             continue
         text = template_text(task, file) if file is not None else None
-        for name in parser.template(text).secrets if text is not None else ():
+        for name in parser.secrets(text) if text is not None else ():
             found.setdefault(name, (*keys, "args", "src"))
     for keys, value in _variables(plan):
         for inner, text in strings(value, keys):
-            for name in parser.template(text).secrets:
+            for name in parser.secrets(text):
                 found.setdefault(name, inner)
     return found
 

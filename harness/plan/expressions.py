@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ class Finding:
 
 NOTHING = Finding()
 
+_NUMBERED = re.compile(r"(?<=[A-Za-z_])\d+")
+
 
 class Parser:
     """Parses each distinct text once."""
@@ -32,12 +35,22 @@ class Parser:
         self._known: dict[str, Finding] = {}
 
     def template(self, text: str) -> Finding:
-        return self._parse(text) if is_template(text) else NOTHING
+        # What stands around the marks makes no difference.
+        return self._parse(text[text.find("{") : text.rfind("}") + 1]) if is_template(text) else NOTHING
 
     def expression(self, text: str) -> Finding:
         return self._parse("{% if " + text + " %}{% endif %}")
 
+    def secrets(self, text: str) -> tuple[str, ...]:
+        """Of a template or of an expression that has been checked already."""
+        if "secret" not in text:
+            return ()
+        return (self.template(text) if is_template(text) else self.expression(text)).secrets
+
     def _parse(self, text: str) -> Finding:
+        if "secret" not in text:
+            # A generated plan has ten thousand expressions that differ in the number of a name.
+            text = _NUMBERED.sub("0", text)
         found = self._known.get(text)
         if found is None:
             found = self._known[text] = self._look(text)
@@ -94,6 +107,13 @@ def of_task(task: Task | Handler, parser: Parser) -> Iterator[tuple[Keys, Findin
     for keys, text in _expressions(task):
         if (found := parser.expression(text)) != NOTHING:
             yield keys, found
+
+
+def secrets_of_task(task: Task | Handler, parser: Parser) -> Iterator[tuple[Keys, str]]:
+    """Every secret that a task names, with the way from the task on."""
+    for keys, text in (*_templates(task), *_expressions(task)):
+        for name in parser.secrets(text):
+            yield keys, name
 
 
 def _templates(task: Task | Handler) -> Iterator[tuple[Keys, str]]:

@@ -6,7 +6,8 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, JsonValue
 
@@ -87,13 +88,29 @@ class Fields:
             return default
         return self.get(key, read, default)
 
-    def keep_extras(self, model: M, known: frozenset[str]) -> M:
-        """The model with the fields that no reader knows beside its own."""
-        own = type(model).model_fields
-        if model.__pydantic_extra__ is not None and len(self.raw) > len(known & self.raw.keys()):
+    def model(self, kind: type[M], known: frozenset[str], values: Mapping[str, Any]) -> M:
+        """`kind` made of values that have been read, with the fields that no reader knows beside its own."""
+        made = build(kind, values)
+        own = kind.model_fields
+        if made.__pydantic_extra__ is not None and len(self.raw) > len(known & self.raw.keys()):
             found = {key: value for key, value in self.raw.items() if key not in known and key not in own}
-            model.__pydantic_extra__.update(found)
-        return model
+            made.__pydantic_extra__.update(found)
+        return made
+
+
+@lru_cache
+def _defaults(kind: type[BaseModel]) -> tuple[dict[str, Any], dict[str, Callable[[], Any]], set[str]]:
+    optional = {name: field for name, field in kind.model_fields.items() if not field.is_required()}
+    plain = {name: field.default for name, field in optional.items() if field.default_factory is None}
+    made = {name: field.default_factory for name, field in optional.items() if field.default_factory is not None}
+    return plain, cast("dict[str, Callable[[], Any]]", made), set(kind.model_fields)
+
+
+def build(kind: type[M], values: Mapping[str, Any]) -> M:
+    """A model of values that need no validation. pydantic's own defaults cost 0.3 ms for a task."""
+    plain, made, names = _defaults(kind)
+    given = {**plain, **{name: make() for name, make in made.items() if name not in values}, **values}
+    return kind.model_construct(_fields_set=names, **given)
 
 
 def place(file: str, keys: Keys) -> str:

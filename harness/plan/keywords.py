@@ -99,12 +99,12 @@ PLAY_OTHERS: dict[str, tuple[object, ...]] = {
 
 
 def read(raw: Fields) -> dict[str, Any]:
-    """The keywords that are given, by name."""
+    """The keywords that are given, by the names of the model's fields."""
     found = {}
     for key in raw.raw:
         reader = READERS.get(key)
         if reader is not None and (value := raw.get(key, reader, None)) is not None:
-            found[key] = value
+            found["register_" if key == "register" else key] = value
     if found.get("timeout") == 0:
         del found["timeout"]  # Ansible: no limit
     return found

@@ -147,18 +147,18 @@ def read_newer(value: dict[str, Any], digest: str, faults: Faults) -> Plan:
     scope = Scope(Hosts(hosts, groups.members) if hosts else AnyHosts((), {}), faults, hosts)
     plays = list(_plays(raw, scope))
     count = sum(len(batch.tasks) for play in plays for batch in play.batches)
-    model = Plan.model_construct(
-        metadata=_metadata(raw, digest),
-        plays=plays,
-        hosts=hosts,
-        groups=groups.members,
-        group_vars={name: variables for name, variables in group_vars.items() if variables},
-        hosts_vars=_hosts_vars(raw, hosts),
-        binary_deployments=raw.listed("binary_deployments", fields.items),
-        total_tasks=raw.get("total_tasks", fields.whole, count),
-        source_format="rustle-plan",
-    )
-    return raw.keep_extras(model, _PLAN)
+    values = {
+        "metadata": _metadata(raw, digest),
+        "plays": plays,
+        "hosts": hosts,
+        "groups": groups.members,
+        "group_vars": {name: variables for name, variables in group_vars.items() if variables},
+        "hosts_vars": _hosts_vars(raw, hosts),
+        "binary_deployments": raw.listed("binary_deployments", fields.items),
+        "total_tasks": raw.get("total_tasks", fields.whole, count),
+        "source_format": "rustle-plan",
+    }
+    return raw.model(Plan, _PLAN, values)
 
 
 def read_host_names(value: Any) -> list[str]:
@@ -183,6 +183,14 @@ def read_args(value: Any) -> dict[str, JsonValue]:
     return {"_raw_params": value} if isinstance(value, str) else fields.mapping(value)
 
 
+def template_variables(values: dict[str, Any]) -> None:
+    """rustle-deploy's template module takes its variables as an argument; they are the task's `vars` to Ansible."""
+    variables = values["args"].get("variables")
+    if values["module"].rpartition(".")[2] == "template" and isinstance(variables, dict):
+        values["args"] = {key: value for key, value in values["args"].items() if key != "variables"}
+        values["vars"] = {**variables, **values.get("vars", {})}
+
+
 def objects(raw: Fields, key: str, *, required: bool = False) -> Iterator[tuple[int, Fields | None]]:
     """The objects of a list, None for what is none. The list is emptied on the way: a large plan is in memory once."""
     found = raw.need(key, fields.items, []) if required else raw.listed(key, fields.items)
@@ -201,16 +209,16 @@ def _metadata(plan: Fields, digest: str) -> PlanMetadata:
     keywords.refuse_slips(raw, _METADATA, {})
     options = Fields(raw.mapped("planning_options"), ("metadata", "planning_options"), plan.faults)
     keywords.refuse_slips(options, _OPTIONS, {})
-    model = PlanMetadata.model_construct(
-        created_at=raw.get("created_at", rfc3339, None),
-        rustle_plan_version=raw.get("rustle_plan_version", fields.text, None),
-        plan_id=raw.get("plan_id", fields.identifier, digest),
-        run_tags=options.listed("tags", fields.tags),
-        skip_tags=options.listed("skip_tags", fields.tags),
-        check_mode=options.get("check_mode", fields.truth, False),
-        diff_mode=options.get("diff_mode", fields.truth, False),
-    )
-    return raw.keep_extras(model, frozenset({"created_at", "rustle_plan_version", "plan_id"}))
+    values = {
+        "created_at": raw.get("created_at", rfc3339, None),
+        "rustle_plan_version": raw.get("rustle_plan_version", fields.text, None),
+        "plan_id": raw.get("plan_id", fields.identifier, digest),
+        "run_tags": options.listed("tags", fields.tags),
+        "skip_tags": options.listed("skip_tags", fields.tags),
+        "check_mode": options.get("check_mode", fields.truth, False),
+        "diff_mode": options.get("diff_mode", fields.truth, False),
+    }
+    return raw.model(PlanMetadata, frozenset({"created_at", "rustle_plan_version", "plan_id"}), values)
 
 
 def _hosts_vars(raw: Fields, hosts: list[str]) -> dict[str, dict[str, JsonValue]]:
@@ -226,7 +234,7 @@ def _plays(plan: Fields, scope: Scope) -> Iterator[Play]:
     seen: set[str] = set()
     for index, raw in objects(plan, "plays", required=True):
         if raw is None:
-            yield Play.model_construct(play_id=f"{PLACEHOLDER}{index}", batches=[])
+            yield fields.build(Play, {"play_id": f"{PLACEHOLDER}{index}", "batches": []})
             continue
         keywords.refuse_slips(raw, _PLAY, keywords.PLAY_OTHERS)
         ids = _ids(raw.raw)
@@ -253,37 +261,37 @@ def _play(raw: Fields, play_id: str, plan: Scope, renamed: dict[str, str]) -> Pl
     scope = Scope(plan.hosts, plan.faults, hosts, keywords.play_keywords(raw), raw.listed("tags", fields.tags), renamed)
     raw.get("gather_facts", fields.truth, True)
     known = _PLAY - {"strategy", "gather_facts"} - frozenset(keywords.INHERITED)
-    model = Play.model_construct(
-        play_id=play_id,
-        name=raw.get("name", fields.text, ""),
-        strategy=raw.raw.get("strategy"),
-        serial=raw.raw.get("serial"),
-        hosts=hosts,
-        vars=raw.mapped("vars"),
-        batches=[_batch(index, batch, scope) for index, batch in objects(raw, "batches", required=True)],
-        handlers=[read_handler(index, handler, scope) for index, handler in objects(raw, "handlers")],
-    )
-    return raw.keep_extras(model, known | {"strategy"})
+    values = {
+        "play_id": play_id,
+        "name": raw.get("name", fields.text, ""),
+        "strategy": raw.raw.get("strategy"),
+        "serial": raw.raw.get("serial"),
+        "hosts": hosts,
+        "vars": raw.mapped("vars"),
+        "batches": [_batch(index, batch, scope) for index, batch in objects(raw, "batches", required=True)],
+        "handlers": [read_handler(index, handler, scope) for index, handler in objects(raw, "handlers")],
+    }
+    return raw.model(Play, known | {"strategy"}, values)
 
 
 def _batch(index: int, raw: Fields | None, play: Scope) -> Batch:
     if raw is None:
-        return Batch.model_construct(batch_id=f"{PLACEHOLDER}{index}", tasks=[])
+        return fields.build(Batch, {"batch_id": f"{PLACEHOLDER}{index}", "tasks": []})
     keywords.refuse_slips(raw, _BATCH, {})
     hosts = raw.get("hosts", play.read_hosts, play.default_hosts)
     scope = Scope(play.hosts, play.faults, hosts, play.keywords, play.tags, play.renamed)
-    model = Batch.model_construct(
-        batch_id=raw.need("batch_id", fields.identifier, f"{PLACEHOLDER}{index}"),
-        hosts=hosts,
-        tasks=[_task(at, task, scope) for at, task in objects(raw, "tasks", required=True)],
-        dependencies=raw.listed("dependencies", fields.identifiers),
-    )
-    return raw.keep_extras(model, _BATCH - {"parallel_groups", "estimated_duration"})
+    values = {
+        "batch_id": raw.need("batch_id", fields.identifier, f"{PLACEHOLDER}{index}"),
+        "hosts": hosts,
+        "tasks": [_task(at, task, scope) for at, task in objects(raw, "tasks", required=True)],
+        "dependencies": raw.listed("dependencies", fields.identifiers),
+    }
+    return raw.model(Batch, _BATCH - {"parallel_groups", "estimated_duration"}, values)
 
 
 def _task(index: int, raw: Fields | None, scope: Scope) -> Task:
     if raw is None:
-        return Task.model_construct(task_id=f"{PLACEHOLDER}{index}", module="")
+        return fields.build(Task, {"task_id": f"{PLACEHOLDER}{index}", "module": ""})
     keywords.refuse_slips(raw, _TASK, keywords.OTHERS)
     hosts = raw.get("hosts", scope.read_hosts, scope.default_hosts)
     values, meaning = common(raw, scope)
@@ -300,12 +308,12 @@ def _task(index: int, raw: Fields | None, scope: Scope) -> Task:
         estimated_duration=duration,
         risk_level=raw.get("risk_level", fields.text, None),
     )
-    return raw.keep_extras(Task.model_construct(**values), _TASK)
+    return raw.model(Task, _TASK, values)
 
 
 def read_handler(index: int, raw: Fields | None, scope: Scope, *, id_key: str = "handler_id") -> Handler:
     if raw is None:
-        return Handler.model_construct(handler_id=f"{PLACEHOLDER}{index}", module="")
+        return fields.build(Handler, {"handler_id": f"{PLACEHOLDER}{index}", "module": ""})
     keywords.refuse_slips(raw, _HANDLER, keywords.OTHERS)
     values, meaning = common(raw, scope)
     if raw.raw.get("hosts") is not None:
@@ -313,7 +321,7 @@ def read_handler(index: int, raw: Fields | None, scope: Scope, *, id_key: str = 
     if meaning.hosts is not None:
         values["when"] = [*values["when"], conditions.host_is_one_of(meaning.hosts)]
     values["handler_id"] = raw.need(id_key, fields.identifier, f"{PLACEHOLDER}{index}")
-    return raw.keep_extras(Handler.model_construct(**values), _HANDLER | {id_key})
+    return raw.model(Handler, _HANDLER | {id_key}, values)
 
 
 def common(raw: Fields, scope: Scope) -> tuple[dict[str, Any], conditions.Meaning]:
@@ -330,4 +338,5 @@ def common(raw: Fields, scope: Scope) -> tuple[dict[str, Any], conditions.Meanin
         notify=raw.listed("notify", fields.texts),
         execution_order=raw.get("execution_order", fields.whole, 0),
     )
+    template_variables(values)
     return values, meaning

@@ -17,6 +17,7 @@ from harness.plan.newer import (
     read_handler,
     read_host_names,
     rfc3339,
+    template_variables,
 )
 from harness.plan.patterns import Hosts
 
@@ -77,21 +78,28 @@ def read_older(value: dict[str, Any], digest: str, faults: Faults) -> Plan:
     scope = Scope(Hosts(hosts, groups.members) if hosts else AnyHosts((), {}), faults, hosts)
     tasks = [_task(index, task, scope) for index, task in objects(raw, "tasks", required=True)]
     handlers = [read_handler(index, handler, scope, id_key="id") for index, handler in objects(raw, "handlers")]
-    batch = Batch.model_construct(batch_id="tasks", hosts=hosts, tasks=tasks)
-    play = Play.model_construct(
-        play_id="tasks", hosts=hosts, strategy=raw.raw.get("strategy"), batches=[batch], handlers=handlers
+    batch = fields.build(Batch, {"batch_id": "tasks", "hosts": hosts, "tasks": tasks})
+    play = fields.build(
+        Play,
+        {
+            "play_id": "tasks",
+            "hosts": hosts,
+            "strategy": raw.raw.get("strategy"),
+            "batches": [batch],
+            "handlers": handlers,
+        },
     )
-    model = Plan.model_construct(
-        metadata=_metadata(raw, digest),
-        plays=[play],
-        hosts=hosts,
-        groups=groups.members,
-        group_vars={name: variables for name, variables in groups.variables.items() if variables},
-        hosts_vars=_hosts_vars(bodies, hosts, faults),
-        total_tasks=len(tasks),
-        source_format="execution-plan",
-    )
-    return raw.keep_extras(model, frozenset({"metadata", "tasks", "handlers"}))
+    values = {
+        "metadata": _metadata(raw, digest),
+        "plays": [play],
+        "hosts": hosts,
+        "groups": groups.members,
+        "group_vars": {name: variables for name, variables in groups.variables.items() if variables},
+        "hosts_vars": _hosts_vars(bodies, hosts, faults),
+        "total_tasks": len(tasks),
+        "source_format": "execution-plan",
+    }
+    return raw.model(Plan, frozenset({"metadata", "tasks", "handlers"}), values)
 
 
 def _host_names(bodies: dict[str, Any], faults: Faults) -> list[str]:
@@ -119,17 +127,17 @@ def _hosts_vars(bodies: dict[str, Any], hosts: list[str], faults: Faults) -> dic
 def _metadata(plan: Fields, digest: str) -> PlanMetadata:
     raw = Fields(plan.need("metadata", fields.mapping, {}, hint="{} will do"), ("metadata",), plan.faults)
     keywords.refuse_slips(raw, _METADATA, {})
-    model = PlanMetadata.model_construct(
-        created_at=raw.get("created_at", rfc3339, None),
-        rustle_plan_version=raw.get("rustle_plan_version", fields.text, None),
-        plan_id=raw.get("plan_id", fields.identifier, digest),
-    )
-    return raw.keep_extras(model, frozenset({"created_at", "rustle_plan_version", "plan_id"}))
+    values = {
+        "created_at": raw.get("created_at", rfc3339, None),
+        "rustle_plan_version": raw.get("rustle_plan_version", fields.text, None),
+        "plan_id": raw.get("plan_id", fields.identifier, digest),
+    }
+    return raw.model(PlanMetadata, frozenset({"created_at", "rustle_plan_version", "plan_id"}), values)
 
 
 def _task(index: int, raw: Fields | None, scope: Scope) -> Task:
     if raw is None:
-        return Task.model_construct(task_id=f"{PLACEHOLDER}{index}", module="")
+        return fields.build(Task, {"task_id": f"{PLACEHOLDER}{index}", "module": ""})
     keywords.refuse_slips(raw, _TASK, keywords.OTHERS)
     values = keywords.read(raw)
     values["when"] = [*raw.listed("conditions", conditions.older), *values.get("when", ())]
@@ -147,10 +155,8 @@ def _task(index: int, raw: Fields | None, scope: Scope) -> Task:
         notify=raw.listed("notify", fields.texts),
         execution_order=index,
     )
-    model = Task.model_construct(
-        **values,
-    )
-    return raw.keep_extras(model, _TASK - {"task_type", "retry_policy", "failure_policy"})
+    template_variables(values)
+    return raw.model(Task, _TASK - {"task_type", "retry_policy", "failure_policy"}, values)
 
 
 def _module(raw: Fields) -> str:

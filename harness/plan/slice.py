@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
@@ -13,15 +13,17 @@ from harness.errors import InvalidInput, Problem
 from harness.models.plan import Handler, Plan, Play, Task
 from harness.models.problems import Keys, shown
 from harness.models.runner import Payload, PayloadPlay, PayloadTask
-from harness.models.scenario import Inventory
 from harness.plan import fields, order
 from harness.plan.arguments import octal_mode
 from harness.plan.check import run_options
-from harness.plan.expressions import Parser, of_task, strings
+from harness.plan.expressions import Parser, secrets_of_task, strings
 from harness.plan.fields import Faults, Wrong
 from harness.plan.files import embedded, module_name, with_content
 from harness.plan.inventory import Variables, merged
 from harness.plan.order import Spot
+
+if TYPE_CHECKING:
+    from harness.models.scenario import Inventory
 
 _COPIED = [
     "when",
@@ -65,7 +67,7 @@ def slices(
     faults = Faults(source.name)
     maker = _Maker(plan, source, faults, run_options(plan).tags if tags is None else tuple(tags))
     known = _all_groups(plan, groups or {})
-    variables = _variables(plan, inventory or Inventory(), known)
+    variables = _variables(plan, inventory, known)
     payloads = [maker.payload(run_on, known, variables) for run_on in _alike(plan, hosts)]
     missing = {name for payload in payloads for name in payload.secrets} - set(secrets)
     problems = faults.problems
@@ -104,11 +106,12 @@ def _all_groups(plan: Plan, scenario: Mapping[str, list[str]]) -> dict[str, list
     return found
 
 
-def _variables(plan: Plan, inventory: Inventory, groups: Mapping[str, list[str]]) -> dict[str, Variables]:
+def _variables(plan: Plan, inventory: Inventory | None, groups: Mapping[str, list[str]]) -> dict[str, Variables]:
     """Of every host, the strongest last: the plan's groups, the scenario's groups, the plan's host, the scenario's."""
-    layers = (plan.group_vars, inventory.group_vars)
+    group_vars, hosts_vars = (inventory.group_vars, inventory.hosts_vars) if inventory else ({}, {})
+    layers = (plan.group_vars, group_vars)
     return {
-        host: merged(host, groups, layers) | plan.hosts_vars.get(host, {}) | inventory.hosts_vars.get(host, {})
+        host: merged(host, groups, layers) | plan.hosts_vars.get(host, {}) | hosts_vars.get(host, {})
         for host in groups["all"]
     }
 
@@ -180,21 +183,19 @@ class _Maker:
         values: dict[str, Any] = {key: getattr(task, key) for key in _COPIED}
         if self._is_skipped(task):
             values["when"] = [*task.when, False]
-        for _, finding in of_task(task, self.parser):
-            secrets.update(finding.secrets)
+        secrets.update(name for _, name in secrets_of_task(task, self.parser))
         args = self._args(task, keys)
         if module_name(task.module) == "template" and isinstance(text := args.get("content"), str):
-            secrets.update(self.parser.template(text).secrets)
-        return PayloadTask.model_construct(
+            secrets.update(self.parser.secrets(text))
+        values.update(
             task_id=name,
             name=task.name or (name if isinstance(task, Handler) else ""),
             module=task.module,
             args=args,
             notify=[names[topic] if topic in names and topic not in taken else topic for topic in task.notify],
-            dependencies=[],
             register_=task.register_,
-            **values,
         )
+        return fields.build(PayloadTask, values)
 
     def _args(self, task: Task | Handler, keys: Keys) -> dict[str, JsonValue]:
         found = self._arguments.get(id(task))
@@ -230,4 +231,4 @@ class _Maker:
         return False
 
     def _secrets_in(self, value: Any) -> set[str]:
-        return {name for _, text in strings(value, ()) for name in self.parser.template(text).secrets}
+        return {name for _, text in strings(value, ()) for name in self.parser.secrets(text)}
