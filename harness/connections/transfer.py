@@ -49,7 +49,8 @@ umask 022
 [ ! -e {target} ] || [ -d {target} ] || die 'it exists and is no folder'
 mkdir -p -- {parent} && mkdir -m 700 {fresh} || exit {bad}
 trap 'rm -rf -- {fresh}' EXIT; trap 'exit {bad}' HUP TERM INT
-tar -xpf - -C {fresh} || exit {bad}
+# GNU tar does not say that the disk is full; this does.
+tar -xpf - -C {fresh} || {{ head -c 65536 /dev/zero >{fresh}/full; exit {bad}; }}
 [ -e {fresh}/{marker} ] || die 'it arrived incomplete'
 rm -f {fresh}/{marker}
 if [ -d {target} ]; then cp -a {fresh}/tree/. {target}/ || exit {bad}
@@ -156,8 +157,6 @@ def pull(connection: Mover, source: str, destination: Path) -> None:
             raise HarnessError(f"{connection.label}: {source} cannot be written to {destination}: it is a folder")
         else:
             _pull_file(connection, source, path, destination, int(numbers[0], 8), int(numbers[1]))
-    except FileNotFoundError:
-        raise
     except OSError as error:
         name = error.filename or destination
         raise HarnessError(f"{connection.label}: {name} cannot be written: {error.strerror or error}") from error
