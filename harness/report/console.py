@@ -136,6 +136,8 @@ class ConsoleObserver:
             self._screen.line([("", f"      {line}")])
         if finding.hint:
             self._screen.line([("cyan", "      hint: "), ("", finding.hint)])
+        if finding.log:
+            self._screen.line([("bright_black", f"      log: {finding.log}")])
 
 
 class _StepState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from harness.models.results import (
     CheckResult,
@@ -27,6 +28,7 @@ class Finding:
     actual: str | None = None
     detail: str = ""
     hint: str | None = None
+    log: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,7 @@ def _step_errors(report: TestReport) -> Iterator[Finding]:
     for step in report.steps:
         if step.outcome in ("failed", "error") and step.reason:
             head, _, rest = step.reason.partition("\n")
-            log = f"log: {step.log}" if step.log else None
-            yield Finding(step.step, head, detail=rest, hint=log)
+            yield Finding(step.step, head, detail=rest, log=step.log)
 
 
 def _task_failures(report: TestReport) -> Iterator[Finding]:
