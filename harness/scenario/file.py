@@ -49,7 +49,9 @@ def _strategy(value: object) -> object:
     raise ValueError(f"should be one of {', '.join(STRATEGIES)}, not {shown(value)}")
 
 
-def _regex(value: str) -> str:
+def _regex(value: object) -> object:
+    if not isinstance(value, str):
+        return value
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a pattern that a later Python reads otherwise is not wrong now
@@ -94,7 +96,7 @@ class PlatformSection(OpenSection):
 
 
 class PlanSection(Section):
-    path: Text
+    path: Text = Field(description="relative to the scenario's folder")
     validate_: bool = Field(default=True, alias="validate", description="false hands the file to the compiler as it is")
 
 
@@ -137,18 +139,29 @@ class BinaryProvisioner(Section):
         BeforeValidator(
             _strategy, json_schema_input_type=Literal["binary-only", "ssh-fallback", "hybrid", "force-ssh"]
         ),
-    ] = None
+    ] = Field(default=None, description="how the plan reaches a platform")
     compiler: Annotated[CompilerSection, BeforeValidator(_named, json_schema_input_type=str | CompilerSection)] = (
         CompilerSection(name="reference")
     )
-    inventory: InventorySection = Field(default_factory=InventorySection)
-    secrets: dict[str, SecretSection] = Field(default_factory=dict)
-    env: Environment = Field(default_factory=dict)
-    tags: Listed = Field(default_factory=list)
-    skip_tags: Listed = Field(default_factory=list)
-    prepare: Text | None = None
-    side_effect: Text | None = None
-    cleanup: Text | None = None
+    inventory: InventorySection = Field(default_factory=InventorySection, description="variables of hosts and groups")
+    secrets: dict[str, SecretSection] = Field(
+        default_factory=dict, description="what `{{ secret('NAME') }}` in the plan stands for"
+    )
+    env: Environment = Field(default_factory=dict, description="environment of the runner and of scripts")
+    tags: Listed = Field(default_factory=list, description="only tasks with one of these tags")
+    skip_tags: Listed = Field(default_factory=list, description="no tasks with one of these tags")
+    prepare: Text | None = Field(
+        default=None,
+        description="a plan (.json) or a script (.sh): brings the platforms into the state the plan starts from",
+    )
+    side_effect: Text | None = Field(
+        default=None,
+        description="a plan (.json) or a script (.sh): what happens to the platforms between converge and verify",
+    )
+    cleanup: Text | None = Field(
+        default=None,
+        description="a plan (.json) or a script (.sh): undoes what reaches beyond the platforms, before destroy",
+    )
     log: bool = True
 
 
@@ -163,19 +176,23 @@ class AnsibleProvisioner(OpenSection):
 
 class VerifierSection(Section):
     name: Literal["testinfra", "ansible"] | None = None
-    enabled: bool = True
-    directory: Text = "tests"
-    expected: Text | None = None
-    derive_from_plan: bool = True
+    enabled: bool = Field(default=True, description="false skips the step verify")
+    directory: Text = Field(default="tests", description="the folder of the testinfra tests")
+    expected: Text | None = Field(
+        default=None, description="a file of ExpectedOutcomes; expected.json where it is there"
+    )
+    derive_from_plan: bool = Field(default=True, description="check what the plan itself says must be there")
     options: dict[str, JsonValue] = Field(default_factory=dict)
     env: Environment = Field(default_factory=dict)
-    additional_files_or_dirs: list[Text] = Field(default_factory=list)
+    additional_files_or_dirs: list[Text] = Field(
+        default_factory=list, description="more tests, relative to `directory`; globs allowed"
+    )
 
 
 class ScenarioSection(Section):
     name: Text | None = None
     category: Literal["basic", "cross-compilation", "large-scale", "error", "performance"] | None = None
-    timeout_seconds: Positive | None = None
+    timeout_seconds: Positive | None = Field(default=None, description="of one run of the scenario")
     check_sequence: Steps | None = None
     cleanup_sequence: Steps | None = None
     converge_sequence: Steps | None = None
@@ -192,14 +209,14 @@ class ScenarioSection(Section):
 
 
 class PerformanceSection(Section):
-    max_execution_time_seconds: Positive | None = None
-    max_binary_size_mb: Positive | None = None
-    min_improvement_factor: Positive | None = None
+    max_execution_time_seconds: Positive | None = Field(default=None, description="the slowest host's run")
+    max_binary_size_mb: Positive | None = Field(default=None, description="the largest binary")
+    min_improvement_factor: Positive | None = Field(default=None, description="over the same plan by Ansible over SSH")
 
 
 class ExpectSection(Section):
-    stage: Literal["validate", "compile", "push", "run"]
-    error: Annotated[Text, BeforeValidator(lambda value: _regex(value) if isinstance(value, str) else value)]
+    stage: Literal["validate", "compile", "push", "run"] = Field(description="the stage that must fail")
+    error: Annotated[Text, BeforeValidator(_regex)] = Field(description="a regular expression found in its error")
 
 
 class _Common(Section):
@@ -207,14 +224,16 @@ class _Common(Section):
 
     verifier: VerifierSection = Field(default_factory=VerifierSection)
     scenario: ScenarioSection = Field(default_factory=ScenarioSection)
-    performance: PerformanceSection | None = None
-    expect: ExpectSection | None = None
-    collect: list[Text] = Field(default_factory=list)
+    performance: PerformanceSection | None = Field(default=None, description="limits")
+    expect: ExpectSection | None = Field(default=None, description="the scenario passes only if this stage fails")
+    collect: list[Text] = Field(
+        default_factory=list, description="absolute paths fetched from the platforms when something failed"
+    )
     dependency: dict[str, Any] = Field(default_factory=dict)
     ansible: dict[str, Any] = Field(default_factory=dict)
-    prerun: bool = True
+    prerun: bool = Field(default=True, description="Molecule's; without meaning for binary")
     log: bool = True
-    lint: str | None = None
+    lint: str | None = Field(default=None, deprecated="Molecule has dropped it, too")
     role_name_check: int = 0
     shared_state: bool = False
 

@@ -88,6 +88,7 @@ def _lay(
     at: Keys = (),
 ) -> None:
     if isinstance(variables, dict):
-        into[name] = {**into.get(name, {}), **variables}
+        if variables:
+            into[name] = {**into.get(name, {}), **variables}
     elif problem is not None:
         problem(at, f"should be a mapping, not {shown(variables)}")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from harness import registry
 from harness.drivers.base import PlatformSpec
-from harness.errors import HarnessError, Problem
+from harness.errors import HarnessError, Problem, UsageError
 from harness.models.problems import Keys, problems_of, shown, unknown
 from harness.models.serde import StrictModel
 from harness.scenario.file import DriverSection, PassedPlatform, PlatformSection
@@ -100,13 +100,16 @@ class PlatformReader:
         return unknown(key, [*PlatformSection.model_fields, *_names(model)])
 
     def _model(self, driver: str, at: Keys) -> type[StrictModel] | None:
-        """The driver's model; None, and one problem, where there is no such driver."""
+        """The driver's model. None, and one problem, where there is no such driver; None alone where what it stands on
+        is not installed: that is no fault of the scenario, and whoever runs it is told."""
         if driver not in self._models:
+            self._models[driver] = None
             try:
                 self._models[driver] = registry.driver(driver).platform_options
-            except HarnessError as error:
-                self._models[driver] = None
+            except UsageError as error:
                 self._add(Problem(self.where(at), error.message, error.hint))
+            except HarnessError:
+                pass
         return self._models[driver]
 
     def _check_name(self, name: str, at: Keys) -> None:
