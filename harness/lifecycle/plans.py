@@ -55,6 +55,7 @@ def read_checked(scenario: Scenario, path: Path, *, compiler: CompilerChoice, va
     """
     stage: Stage = "validate" if validate else "compile"
     try:
+        decide("", scenario.provisioner.strategy or BinaryOnly())
         return _read(scenario, path, compiler, validate)
     except HarnessError as error:
         raise StepFailed(describe(error), outcome="error", stage=stage) from error
