@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from harness.scenario.derived import scenario_from_config, scenario_from_fixture
+from typing import TYPE_CHECKING, Any
+
 from harness.scenario.layers import Overrides
 from harness.scenario.load import load_scenario
 from harness.scenario.project import find_project, list_scenarios, select_scenarios
 from harness.scenario.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from harness.scenario.derived import scenario_from_config, scenario_from_fixture
 
 __all__ = [
     "Overrides",
@@ -19,3 +23,12 @@ __all__ = [
     "scenario_from_fixture",
     "select_scenarios",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What reads plans is imported when it is asked for: `harness list` does not need it."""
+    if name in ("scenario_from_config", "scenario_from_fixture"):
+        from harness.scenario import derived
+
+        return getattr(derived, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

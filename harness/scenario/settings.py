@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -160,6 +159,8 @@ class _Reader:
         path = next((self.project / name for name in FILES if is_file(self.project / name)), None)
         if path is None:
             return
+        import tomllib
+
         self.what = display(path)
         text = read_text(path)
         try:
