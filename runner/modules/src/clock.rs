@@ -64,7 +64,8 @@ pub fn local(moment: SystemTime) -> Civil {
 
 #[cfg(unix)]
 fn offset_at(seconds: i64) -> i64 {
-    let Ok(moment) = libc::time_t::try_from(seconds) else { return 0 };
+    #[allow(clippy::useless_conversion, clippy::unnecessary_fallible_conversions)] // 32 bits on some targets
+    let moment = libc::time_t::try_from(seconds).unwrap_or_default();
     let mut parts = std::mem::MaybeUninit::<libc::tm>::zeroed();
     // SAFETY: both pointers are valid for the call; a zeroed tm is a valid one.
     unsafe {

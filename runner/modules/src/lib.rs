@@ -16,6 +16,7 @@ pub mod honours;
 mod mode;
 mod outcome;
 pub mod paths;
+pub mod pattern;
 pub mod process;
 #[cfg(unix)]
 mod replace;
