@@ -13,7 +13,7 @@ use minijinja::{Error, ErrorKind};
 use runner_modules::Fields;
 use serde_json::Value as Json;
 
-use crate::template::{Templates, is_template, to_value};
+use crate::template::{Templates, is_template, to_value, undefined};
 
 /// How deep a variable may lead to another through templates.
 const DEEPEST: u32 = 40;
@@ -115,7 +115,7 @@ impl Scope {
             "groups" => Value::from_pairs(self.world.groups.iter().map(|(name, hosts)| (name.clone(), hosts.clone()))),
             "group_names" => self.group_names(),
             "hostvars" => Value::from_object(HostVars(Arc::clone(self))),
-            "vars" => Value::from_dyn_object(Arc::clone(self)),
+            "vars" => Value::from_object(Seen(Arc::clone(self))),
             "ansible_facts" => {
                 let facts = self.gathered.facts.iter();
                 Value::from_pairs(
@@ -161,13 +161,29 @@ fn has_template(value: &Json) -> bool {
     }
 }
 
+/// As a template's context: a name that nobody has is an error as soon as it is read (see `template::chain`).
 impl Object for Scope {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.find(key.as_str()?)
+        let name = key.as_str()?;
+        self.find(name).or_else(|| (!self.world.templates.has_global(name)).then(|| Value::from(undefined(name))))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         Enumerator::Values(self.names().into_iter().map(Value::from).collect())
+    }
+}
+
+/// The same variables as a mapping.
+#[derive(Debug)]
+struct Seen(Arc<Scope>);
+
+impl Object for Seen {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.find(key.as_str()?)
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        self.0.enumerate()
     }
 }
 
@@ -178,7 +194,7 @@ struct HostVars(Arc<Scope>);
 impl Object for HostVars {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         let host = key.as_str()?;
-        self.0.world.hosts.contains_key(host).then(|| Value::from_object(self.0.of_host(host)))
+        self.0.world.hosts.contains_key(host).then(|| Value::from_object(Seen(Arc::new(self.0.of_host(host)))))
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
@@ -257,6 +273,7 @@ mod tests {
         );
         assert_eq!(value("{{ vars['port'] }}").unwrap(), "1");
         assert_eq!(value("{{ hostvars | length }}").unwrap(), "2");
+        assert_eq!(value("{{ 'port' in vars }} {{ 'nope' in hostvars['b'] }}").unwrap(), "True False");
     }
 
     #[test]

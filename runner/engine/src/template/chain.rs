@@ -1,59 +1,149 @@
-//! Ansible's undefined values can be chained: `a.b.c | default('x')` and `a.b is defined` hold where `a` is missing.
-//! minijinja's strict ones cannot, and its chainable ones would let `missing == 'x'` pass in silence. So just the
-//! chains that stand before `default` and `defined` are rewritten into a call that steps with care:
-//! `a.b['c'] | default('x')` becomes `__dig(a, 'b', 'c') | default('x')`.
+//! Undefined variables as Ansible has them. They can be chained: `a.b.c | default('x')` and `a.b is defined` hold
+//! where `a` is missing. And everywhere else they are errors: `missing == 'x'` and `a.missing == 'x'` too. minijinja's
+//! strict undefined cannot be chained and compares in silence, so variables are rewritten where they stand in an
+//! expression:
+//!
+//! * before `default` and `defined`: `a.b['c'] | default('x')` becomes `__dig('a', 'b', 'c') | default('x')`;
+//! * elsewhere, where there is an attribute: `a.b == 1` becomes `__must(a.b, 'a.b') == 1`.
+//!
+//! A name without attributes needs no rewriting there: see `Scope`, which gives an error for what it does not have.
 
-/// The function that the rewritten chains call.
-pub(super) const DIG: &str = "__dig";
+use minijinja::value::{Rest, Value, ValueKind};
+use minijinja::{Environment, Error, State};
+
+const DIG: &str = "__dig";
+const MUST: &str = "__must";
+
+pub(super) fn add(environment: &mut Environment<'static>) {
+    environment.add_function(DIG, dig);
+    environment.add_function(
+        MUST,
+        |value: Value, name: &str| {
+            if value.is_undefined() { Err(super::undefined(name)) } else { Ok(value) }
+        },
+    );
+}
+
+/// Steps into a variable; undefined as soon as one step leads nowhere.
+fn dig(state: &State, name: &str, steps: Rest<Value>) -> Result<Value, Error> {
+    let mut value = state.lookup(name).unwrap_or(Value::UNDEFINED);
+    if value.kind() == ValueKind::Invalid {
+        // A variable that is not there, or one whose own template fails, perhaps for want of another.
+        return match error_of(value) {
+            Some(error) if error.kind() != minijinja::ErrorKind::UndefinedError => Err(error),
+            _ => Ok(Value::UNDEFINED),
+        };
+    }
+    for step in steps.iter() {
+        if value.is_undefined() {
+            break;
+        }
+        value = value.get_item(step)?;
+    }
+    Ok(value)
+}
+
+/// The error that an invalid value carries.
+fn error_of(value: Value) -> Option<Error> {
+    Value::from(vec![value]).try_iter().ok()?.checked().next()?.err()
+}
 
 /// Rewrites an expression.
 pub(super) fn chained(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let mut previous = ' ';
+    // What stands before the current word, white space left out: a filter's name follows a bar.
+    let mut significant = ' ';
+    let mut assigning = text.trim_start().starts_with("set ");
     while let Some(letter) = rest.chars().next() {
         let taken = if letter == '"' || letter == '\'' {
             let end = string_end(rest);
             out.push_str(&rest[..end]);
             end
         } else if is_name(letter) && !is_name(previous) && previous != '.' {
-            let (name, chain) = take_chain(rest);
-            let end = name + chain.iter().map(|step| step.len).sum::<usize>();
-            if !chain.is_empty() && is_forgiven(&rest[end..]) {
-                let steps: Vec<String> = chain.iter().map(|step| step.argument.clone()).collect();
-                out.push_str(&format!("{DIG}({}, {})", &rest[..name], steps.join(", ")));
-                end
-            } else {
-                out.push_str(&rest[..name]);
-                name
-            }
+            let (text, len) = word(rest, significant == '|', assigning);
+            out.push_str(&text);
+            len
         } else {
+            assigning &= letter != '=';
             out.push(letter);
             letter.len_utf8()
         };
         previous = rest[..taken].chars().next_back().unwrap_or(' ');
+        if !previous.is_whitespace() {
+            significant = previous;
+        }
         rest = &rest[taken..];
     }
     out
 }
 
-/// Rewrites what stands between a template's delimiters.
-pub(super) fn chained_template(text: &str, delimiters: [(&str, &str); 2]) -> String {
-    if !text.contains("default") && !text.contains("defined") && !text.contains("d(") {
-        return text.to_owned();
+/// What becomes of the variable, keyword or filter that `rest` begins with, and how long it is.
+fn word(rest: &str, filter: bool, assigned: bool) -> (String, usize) {
+    let (name, chain) = take_chain(rest);
+    let end = name + chain.iter().map(|step| step.len).sum::<usize>();
+    let (whole, name) = (&rest[..end], &rest[..name]);
+    if let Some(len) = ["ansible.builtin.", "ansible.legacy."]
+        .iter()
+        .find(|prefix| rest.starts_with(**prefix))
+        .map(|prefix| prefix.len())
+    {
+        return (String::new(), len); // a filter's or test's full name
     }
+    let number = name.starts_with(|letter: char| letter.is_numeric());
+    if filter || assigned || number || KEYWORDS.contains(&name) {
+        return (whole.to_owned(), end);
+    }
+    if is_forgiven(&rest[end..]) {
+        let steps: String = chain.iter().map(|step| format!(", {}", step.argument)).collect();
+        return (format!("{DIG}('{name}'{steps})"), end);
+    }
+    if chain.is_empty() {
+        return (name.to_owned(), name.len());
+    }
+    let mut rewritten = name.to_owned();
+    for step in &chain {
+        rewritten.push_str(&format!("[{}]", step.argument));
+    }
+    (format!("{MUST}({rewritten}, {})", literal(whole)), end)
+}
+
+const KEYWORDS: [&str; 9] = ["not", "and", "or", "in", "is", "if", "else", "recursive", "loop"];
+
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// Rewrites what stands between a template's delimiters; comments and raw blocks stay as they are.
+pub(super) fn chained_template(text: &str, syntax: &super::Syntax) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
+    let pairs = [(&syntax.comment, false), (&syntax.variable, true), (&syntax.block, true)];
     loop {
-        let next = delimiters.iter().filter_map(|(open, close)| rest.find(open).map(|at| (at, *open, *close))).min();
-        let Some((at, open, close)) = next else { break };
+        let found =
+            pairs.iter().filter_map(|((open, close), code)| Some((rest.find(open.as_str())?, open, close, *code)));
+        let Some((at, open, close, code)) = found.min_by_key(|(at, open, ..)| (*at, std::cmp::Reverse(open.len())))
+        else {
+            break;
+        };
         let inner = at + open.len();
-        let Some(end) = expression_end(&rest[inner..], close) else { break };
+        let end = if code { expression_end(&rest[inner..], close) } else { rest[inner..].find(close.as_str()) };
+        let Some(end) = end else { break };
+        let body = &rest[inner..inner + end];
         out.push_str(&rest[..inner]);
-        out.push_str(&chained(&rest[inner..inner + end]));
-        rest = &rest[inner + end..];
+        out.push_str(&if code { chained(body) } else { body.to_owned() });
         out.push_str(close);
-        rest = &rest[close.len()..];
+        rest = &rest[inner + end + close.len()..];
+        if code && open == &syntax.block.0 && body.trim_matches(['-', '+', ' ', '\t']) == "raw" {
+            let until = rest.find("endraw").unwrap_or(rest.len());
+            out.push_str(&rest[..until]);
+            rest = &rest[until..];
+            // what is left of the closing tag holds nothing to rewrite
+            let close_at = rest.find(close.as_str()).map_or(rest.len(), |at| at + close.len());
+            out.push_str(&rest[..close_at]);
+            rest = &rest[close_at..];
+        }
     }
     out.push_str(rest);
     out
@@ -188,38 +278,55 @@ fn is_forgiven(after: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::template::Syntax;
 
     #[test]
-    fn chains_before_default_and_defined() {
-        assert_eq!(chained("a.b.c | default('x')"), "__dig(a, 'b', 'c') | default('x')");
-        assert_eq!(chained("a['b.c'][0].d|d(1) == 2"), "__dig(a, 'b.c', 0, 'd')|d(1) == 2");
-        assert_eq!(chained("x and a.b is not defined"), "x and __dig(a, 'b') is not defined");
-        assert_eq!(chained("a[b.c | default(1)].d is defined"), "__dig(a, __dig(b, 'c') | default(1), 'd') is defined");
+    fn before_default_and_defined() {
+        assert_eq!(chained("a.b.c | default('x')"), "__dig('a', 'b', 'c') | default('x')");
+        assert_eq!(chained("a['b.c'][0].d|d(1) == 2"), "__dig('a', 'b.c', 0, 'd')|d(1) == 2");
+        assert_eq!(chained("x and a.b is not defined"), "x and __dig('a', 'b') is not defined");
+        assert_eq!(
+            chained("a[b.c | default(1)].d is defined"),
+            "__dig('a', __dig('b', 'c') | default(1), 'd') is defined"
+        );
+        assert_eq!(chained("a is undefined or a | default(1)"), "__dig('a') is undefined or __dig('a') | default(1)");
+    }
+
+    #[test]
+    fn elsewhere() {
+        assert_eq!(chained("not a.b == 'c.d is defined'"), "not __must(a['b'], 'a.b') == 'c.d is defined'");
+        assert_eq!(chained("a['b'].c in d"), r"__must(a['b']['c'], 'a[\'b\'].c') in d");
+        assert_eq!(chained("set ns.x = a.b"), "set ns.x = __must(a['b'], 'a.b')");
+        assert_eq!(chained("a | ansible.builtin.to_json"), "a | to_json");
     }
 
     #[test]
     fn everything_else_stays() {
-        for text in [
-            "a.b == 'c.d is defined'",
-            "a | default(1)",
+        let texts = [
+            "a == 1",
             "a.b()| default(1)",
-            "a.b | defaults",
+            "a | upper | default(1)",
             "a[1:2] | default(1)",
             "1.5 | default(2)",
             "'é.x' ~ \"\\\" a.b\"",
-            "a.b is definedly",
+            "a is definedly",
             "a.b.upper() | default(1)",
-        ] {
+            "f(x=1)",
+            "loop.index",
+        ];
+        for text in texts {
             assert_eq!(chained(text), text);
         }
     }
 
     #[test]
     fn only_between_delimiters() {
-        let both = [("{{", "}}"), ("{%", "%}")];
-        let text = "a.b is defined {{ a.b | default('}}') }} {% if a.b is defined %}";
-        let wanted = "a.b is defined {{ __dig(a, 'b') | default('}}') }} {% if __dig(a, 'b') is defined %}";
-        assert_eq!(chained_template(text, both), wanted);
-        assert_eq!(chained_template("{{ open | default(", both), "{{ open | default(");
+        let rewrite = |text| chained_template(text, &Syntax::default());
+        let text = "a.b is defined {{ a.b | default('}}') }} {% if a.b %}{# don't {{ a.b #}{{ a.b }}";
+        let wanted = "a.b is defined {{ __dig('a', 'b') | default('}}') }} {% if __must(a['b'], 'a.b') %}{# don't {{ a.b #}{{ __must(a['b'], 'a.b') }}";
+        assert_eq!(rewrite(text), wanted);
+        for text in ["{{ open | default(", "{% raw %}{{ a.b }}{% endraw %}", "{%- raw -%}{{ a.b }}{%- endraw -%} x"] {
+            assert_eq!(rewrite(text), text);
+        }
     }
 }

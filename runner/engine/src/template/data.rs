@@ -24,19 +24,6 @@ pub(super) fn default(
     Ok(if absent { other } else { value.clone() })
 }
 
-/// Steps into a value; undefined as soon as one step leads nowhere.
-pub(super) fn dig(steps: Rest<Value>) -> Result<Value, Error> {
-    let mut steps = steps.0.into_iter();
-    let mut value = steps.next().unwrap_or(Value::UNDEFINED);
-    for step in steps {
-        if value.is_undefined() {
-            break;
-        }
-        value = value.get_item(&step)?;
-    }
-    Ok(value)
-}
-
 /// Ansible's `bool`: what is not plainly true is false.
 pub(super) fn boolean(value: &Value) -> Result<Value, Error> {
     if value.is_undefined() {

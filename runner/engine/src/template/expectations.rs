@@ -3,13 +3,27 @@
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::scope::{Gathered, Scope, World};
 
 fn scope() -> Value {
-    to_value(&json!({
+    let vars = json!({
         "name": "web", "count": 3, "flag": true, "nothing": null, "list": [1, 2, 3], "words": ["b", "a"],
         "map": {"k": "v", "deep": {"x": [1]}}, "ok": {"failed": false, "changed": true, "rc": 0, "stdout": "a: 1"},
         "skip": {"skipped": true, "changed": false},
-    }))
+    });
+    let hosts = BTreeMap::from([("h".to_owned(), Arc::new(vars.as_object().unwrap().clone()))]);
+    let world = World { templates: templates(), host: "h".to_owned(), hosts, groups: BTreeMap::new() };
+    let scope = Scope {
+        world: Arc::new(world),
+        host: "h".to_owned(),
+        gathered: Gathered::default(),
+        play: Arc::default(),
+        task: Arc::default(),
+        item: serde_json::Map::new(),
+        check: false,
+        diff: false,
+    };
+    scope.value()
 }
 
 fn templates() -> Templates {

@@ -8,7 +8,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     for name in ["default", "d"] {
         environment.add_filter(name, data::default);
     }
-    environment.add_function(super::chain::DIG, data::dig);
+    super::chain::add(environment);
     environment.add_filter("bool", data::boolean);
     environment.add_filter("int", data::int);
     environment.add_filter("float", data::float);

@@ -97,6 +97,11 @@ impl Templates {
         Self { environment: Arc::new(environment) }
     }
 
+    /// Whether a function or constant of that name is there for every template.
+    pub(crate) fn has_global(&self, name: &str) -> bool {
+        self.environment.globals().any(|(global, _)| global == name)
+    }
+
     /// One expression's value.
     ///
     /// # Errors
@@ -115,7 +120,7 @@ impl Templates {
     /// # Errors
     /// Malformed, or with an undefined variable.
     pub(crate) fn render(&self, name: &str, text: &str, scope: &Value) -> Result<String, Error> {
-        let text = chained_template(text, [("{{", "}}"), ("{%", "%}")]);
+        let text = chained_template(text, &Syntax::default());
         self.environment.render_named_str(name, &text, scope.clone())
     }
 
@@ -126,8 +131,7 @@ impl Templates {
     pub(crate) fn render_with(&self, syntax: &Syntax, name: &str, text: &str, scope: &Value) -> Result<String, Error> {
         let mut environment = (*self.environment).clone();
         environment.set_syntax(syntax.build()?);
-        let delimiters = [&syntax.variable, &syntax.block].map(|(open, close)| (open.as_str(), close.as_str()));
-        environment.render_named_str(name, &chained_template(text, delimiters), scope.clone())
+        environment.render_named_str(name, &chained_template(text, syntax), scope.clone())
     }
 
     /// A value with the templates in its strings filled in, however deep. A string that is one single expression
@@ -211,7 +215,7 @@ fn undefined_value(value: &Value) -> Error {
     value.get_attr("").err().unwrap_or_else(|| Error::from(ErrorKind::UndefinedError))
 }
 
-fn undefined(name: &str) -> Error {
+pub(crate) fn undefined(name: &str) -> Error {
     Error::new(ErrorKind::UndefinedError, format!("'{name}' is undefined"))
 }
 

@@ -10,9 +10,6 @@ pub(super) fn write(out: &mut Output, _state: &mut State, value: &Value) -> Resu
     if value.is_undefined() {
         return Err(Error::from(minijinja::ErrorKind::UndefinedError));
     }
-    if let ValueKind::Invalid = value.kind() {
-        value.try_iter()?; // raises the error that it carries
-    }
     if value.is_none() {
         return Ok(());
     }
