@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Callable, Iterable
 
 from harness.connections.base import Completed, Connection
-from harness.errors import TransportFailed, Unsupported
+from harness.errors import TransportFailed
 from harness.verify import processes, services
 from harness.verify.seen import Account, Content, Package, Path, Seen, Stat, Wanted
 
@@ -92,9 +92,7 @@ class _Script:
 
 
 def look(connection: Connection, wanted: Wanted) -> Seen:
-    """Look at everything in `wanted`. Raises TransportFailed, CommandTimedOut, and Unsupported on Windows."""
-    if connection.facts().os == "windows":
-        raise Unsupported("checks of files, processes and services", by=f"{connection.name} (Windows)")
+    """Look at everything in `wanted`. Raises TransportFailed (also where there is no POSIX shell), CommandTimedOut."""
     seen = Seen(run=_runner(connection))
     script = _Script()
     itself: dict[str, Stat] = {}

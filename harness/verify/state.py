@@ -81,7 +81,7 @@ def take_state(
 def capture(connection: Connection, paths: Collection[str], services: Collection[str] = ()) -> State:
     """Look at `paths` (absolute) and `services`, and at all units, packages and accounts.
 
-    Raises TransportFailed, CommandTimedOut, and Unsupported on Windows."""
+    Raises TransportFailed, CommandTimedOut."""
     watched = sorted({*paths, *ACCOUNTS})
     # A name with a newline cannot travel line by line; its attributes are compared all the same.
     summed = [path for path in watched if "\n" not in path]
