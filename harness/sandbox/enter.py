@@ -150,6 +150,11 @@ def _become(request: Request, spaces: dict[str, int], to_parent: socket | None) 
         os.setsid()
         if to_parent is not None:
             _take_terminal(to_parent)
+        # Python ignores these two from its start, and what it executes would too (signal(7)). The module is built in.
+        import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
+
+        _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+        _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
         allowed = privileges.mask(set(request.many["--cap"]))
         syscalls.install(user_name_space=request.rootless)
         privileges.limit(allowed)
