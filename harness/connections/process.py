@@ -190,8 +190,9 @@ class ChildProcess(Process):
         until = time.monotonic() + START_LIMIT
         if self._greeting(until) != READY.strip():
             words = self._err.decode(errors="replace").strip()[-2000:] or self._out.decode(errors="replace").strip()
-            gone = self._launch.why_gone() or words or f"no shell there within {START_LIMIT:g} s"
-            raise TransportFailed(f"{self._launch.label}: {self._launch.description} could not be started: {gone}")
+            gone = self._launch.why_gone()
+            what = f"{self._launch.description} could not be started: {words or f'no shell within {START_LIMIT:g} s'}"
+            raise TransportFailed(f"{self._launch.label}: {gone or what}")
         pid = self._greeting(until)
         return int(pid) if pid and pid.isdigit() else None
 

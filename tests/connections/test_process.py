@@ -164,7 +164,9 @@ def test_typing_at_a_terminal(connection: Connection) -> None:
 
 
 def test_interrupt_key_reaches_the_foreground(connection: Connection) -> None:
-    with connection.start("trap 'echo interrupted; exit 8' INT; echo ready; sleep 1000", pty=True) as process:
+    with connection.start(
+        "trap 'echo interrupted; exit 8' INT; echo ready; while :; do sleep 0.05; done", pty=True
+    ) as process:
         lines = process.lines()
         assert next(lines) == b"ready\r\n"
         process.write(b"\x03")
