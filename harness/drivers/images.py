@@ -219,8 +219,9 @@ def _available_memory() -> int:
     return int(psutil.virtual_memory().available)
 
 
-def tree(image: Image, ids: str, unpack: Unpack, *, tell: Tell | None = None) -> Path:
-    """The image unpacked, for the mapping of user ids that `ids` names; `unpack` runs tar under that mapping."""
+def tree(image: Image, ids: str, unpack: Unpack, *, owner: int | None = None, tell: Tell | None = None) -> Path:
+    """The image unpacked, for the mapping of user ids that `ids` names; `unpack` runs tar under that mapping, whose
+    root is the user id `owner` (None: this user)."""
     from filelock import FileLock
 
     target = image.folder / f"tree-{ids}"
@@ -233,11 +234,15 @@ def tree(image: Image, ids: str, unpack: Unpack, *, tell: Tell | None = None) ->
         draft = image.folder / f".tree-{ids}"
         _discard(draft)
         draft.mkdir()
+        if owner is not None:
+            os.chown(draft, owner, owner)
+        # By stdin and working folder: another user could not pass the folders above.
         # Device nodes: every sandbox has its own /dev, and an ordinary user cannot make any.
         command = ["tar", "-x", "-p", "--numeric-owner", "--xattrs", "--xattrs-include=*", "--exclude=./dev/*"]
-        done = subprocess.run(
-            unpack([*command, "-f", str(image.tar), "-C", str(draft)]), capture_output=True, check=False, text=True
-        )
+        with image.tar.open("rb") as file:
+            done = subprocess.run(
+                unpack([*command, "-f", "-"]), stdin=file, cwd=draft, capture_output=True, check=False, text=True
+            )
         if done.returncode != 0:
             _discard(draft)
             raise ImageFailed(f"unpacking {image.name}: {done.stderr.strip()[-500:]}")

@@ -39,6 +39,10 @@ DEFAULT_ENVIRONMENT = {
 _SINGLE = {"--pid", "--start-time", "--user", "--chdir", "--signal-all"}
 _MANY = {"--cap", "--cgroup", "--env"}
 _FLAGS = {"--rootless", "--pty"}
+_FORWARDED = (
+    *(kernel.SIGHUP, kernel.SIGINT, kernel.SIGQUIT, kernel.SIGTERM, kernel.SIGUSR1, kernel.SIGUSR2, kernel.SIGRTMIN),
+    kernel.SIGCHLD,
+)
 _IN_MOUNT_ORDER = (
     ("uts", kernel.CLONE_NEWUTS),
     ("ipc", kernel.CLONE_NEWIPC),
@@ -104,11 +108,13 @@ def main(arguments: list[str]) -> int:
     pair: tuple[socket, socket] | None = None
     if request.pty:
         # Imported before anything of the sandbox is joined: a module must never come from its files.
-        import fcntl  # noqa: F401
         import socket as sockets
-        import termios  # noqa: F401
+
+        from harness.sandbox import terminal  # noqa: F401
 
         pair = sockets.socketpair()
+    kernel.block_signals(_FORWARDED)
+    signals = kernel.signal_fd(_FORWARDED)
     try:
         layers.join_cgroups(request.many["--cgroup"])
         directory = open_process(request.pid, request.start_time)
@@ -131,8 +137,8 @@ def main(arguments: list[str]) -> int:
         _become(request, spaces, pair[1] if pair else None)
     if pair is not None:
         pair[1].close()
-        return _wait_with_terminal(child, pair[0])
-    return _wait(child)
+        return _wait_with_terminal(Child(child, signals), pair[0])
+    return _wait(Child(child, signals))
 
 
 def _fail(message: str) -> int:
@@ -147,6 +153,7 @@ def _become(request: Request, spaces: dict[str, int], to_parent: socket | None) 
         kernel.prctl(kernel.PR_SET_PDEATHSIG, "tie the command to this process", 9)
         for name, flag in _IN_MOUNT_ORDER:
             kernel.setns(spaces[name], flag, f"join the sandbox's {name} name space")
+        kernel.block_signals(())
         os.setsid()
         if to_parent is not None:
             _take_terminal(to_parent)
@@ -271,45 +278,51 @@ def _take_terminal(to_parent: socket) -> None:
         os.close(terminal)
 
 
-def _wait(child: int) -> int:
-    _forward_signals(child)
-    return _status(child)
+class Child:
+    """The command as this process sees it: signals go on to its group, and its end is told."""
 
+    def __init__(self, pid: int, signals: int) -> None:
+        self.pid = pid
+        self.signals = signals
+        """A signalfd."""
 
-def _forward_signals(child: int) -> None:
-    """`signal` is imported here, where the command already runs; this process has kept the host's mounts."""
-    import contextlib
-    import signal
+    def next(self) -> int | None:
+        """Deal with one signal; the status to exit with when the command has ended."""
+        number = kernel.next_signal(self.signals)
+        if number != kernel.SIGCHLD:
+            self._send(kernel.SIGKILL if number == kernel.SIGRTMIN else number)
+            return None
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if pid == 0:
+            return None
+        code = os.waitstatus_to_exitcode(status)
+        return 128 - code if code < 0 else code
 
-    def forward(number: int, _frame: object) -> None:
-        number = signal.SIGKILL if number == signal.SIGRTMIN else number
+    def _send(self, number: int) -> None:
         try:
-            os.killpg(child, number)
-        except ProcessLookupError:  # not yet the leader of its own group, or gone
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(child, number)
-
-    names = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2", "SIGRTMIN")
-    for name in names:
-        signal.signal(getattr(signal, name), forward)
+            os.killpg(self.pid, number)
+        except ProcessLookupError:  # not yet the leader of a group, or gone
+            try:
+                os.kill(self.pid, number)
+            except ProcessLookupError:
+                pass
 
 
-def _status(child: int) -> int:
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    return 128 - code if code < 0 else code
+def _wait(child: Child) -> int:
+    while True:
+        status = child.next()
+        if status is not None:
+            return status
 
 
-def _wait_with_terminal(child: int, from_child: socket) -> int:
+def _wait_with_terminal(child: Child, from_child: socket) -> int:
     import socket as sockets
 
     from harness.sandbox import terminal
 
-    _forward_signals(child)
     message, fds, _, _ = sockets.recv_fds(from_child, 1, 1)
     from_child.close()
     if not message or not fds:
-        return _status(child)
+        return _wait(child)
     with terminal.raw(0):
-        terminal.relay(fds[0])
-        return _status(child)
+        return terminal.relay(fds[0], child.signals, child.next)

@@ -40,7 +40,13 @@ PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 SECCOMP_MODE_FILTER = 2
 
-_PIVOT_ROOT = {"x86_64": 155, "i686": 217, "aarch64": 41, "riscv64": 41, "armv7l": 218, "ppc64le": 203, "s390x": 217}
+_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "armv7l": 218, "ppc64le": 203}
+_CLONE = {"x86_64": 56, "aarch64": 220, "riscv64": 220, "armv7l": 120, "ppc64le": 120}
+
+SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGUSR1, SIGUSR2, SIGTERM, SIGCHLD = 1, 2, 3, 9, 10, 12, 15, 17
+SIGRTMIN = 34
+"""signal(7) on x86, Arm and most others (SIGRTMIN as libc leaves it);
+the module `signal` costs milliseconds of start."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -74,6 +80,27 @@ def mount(source: str, target: str, kind: str | None, flags: int = 0, data: str 
 
 def umount(target: str, flags: int = 0) -> None:
     _check(_libc.umount2(os.fsencode(target), flags), f"unmount {target}")
+
+
+def fork_into_new_pids() -> int:
+    """fork(2) into a process id name space of its own: clone(2) with CLONE_NEWPID.
+
+    `unshare` and a fork would bind this process's later children to that name space even after its end. The
+    calls around are what os.fork makes (Python's C API, "Operating System Utilities").
+    """
+    number = _CLONE.get(os.uname().machine)
+    if number is None:
+        raise OSError(38, f"clone: its number on {os.uname().machine} is not known")
+    ctypes.pythonapi.PyOS_BeforeFork()
+    # PyDLL keeps the interpreter's lock, which the child must hold as well.
+    pid: int = ctypes.PyDLL(None, use_errno=True).syscall(ctypes.c_long(number), CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0)
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    else:
+        failed = ctypes.get_errno()
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+        ctypes.set_errno(failed)
+    return _check(pid, "make a process id name space")
 
 
 def pivot_root(new: str, old: str) -> None:
@@ -125,10 +152,6 @@ def install_filter(program: bytes) -> None:
 
     whole = Program(len(program) // 8, ctypes.cast(buffer, ctypes.c_void_p))
     prctl(PR_SET_SECCOMP, "install the system call filter", SECCOMP_MODE_FILTER, ctypes.addressof(whole))
-
-
-SIGKILL, SIGUSR1, SIGUSR2, SIGTERM, SIGCHLD = 9, 10, 12, 15, 17
-"""signal(7) on x86, Arm and most others; the module `signal` costs milliseconds of start."""
 
 
 def _signal_set(numbers: tuple[int, ...]) -> ctypes.Array[ctypes.c_char]:

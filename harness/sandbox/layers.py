@@ -22,10 +22,17 @@ _DEVICES = {  # name: (major, minor), Documentation/admin-guide/devices.txt
 }
 
 
-def make_folders() -> None:
-    """In the sandbox's folder, before any name space."""
+PLACE = "mounts"
+
+
+def make_folders(recipe: Recipe) -> None:
+    """In the sandbox's folder, the working one: all that only the holder sees goes over one of its folders."""
+    kernel.mount("tmpfs", PLACE, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "size=1m,mode=755")
+    recipe.directory = PLACE
     for name in ("layers", "root", "nodes", "sources"):
-        os.mkdir(name, 0o755)
+        os.mkdir(f"{PLACE}/{name}", 0o755)
+    if os.path.isdir("layers"):
+        kernel.mount("layers", f"{PLACE}/layers", None, kernel.MS_BIND)
 
 
 def bring_sources(recipe: Recipe) -> None:
@@ -34,7 +41,7 @@ def bring_sources(recipe: Recipe) -> None:
 
     def bring(source: str) -> str:
         if source not in places:
-            place = f"sources/{len(places)}"
+            place = f"{PLACE}/sources/{len(places)}"
             if os.path.isdir(source):
                 os.mkdir(place, 0o755)
             else:
@@ -54,7 +61,7 @@ def prepare(recipe: Recipe) -> None:
     """Make the layers of a new sandbox in its folder."""
     directory = recipe.directory
     if recipe.memory:
-        _mount_memory(f"{directory}/layers", recipe)
+        kernel.mount("tmpfs", f"{directory}/layers", "tmpfs", 0, f"size={recipe.memory},mode=755")
     kernel.mount("tmpfs", f"{directory}/nodes", "tmpfs", kernel.MS_NOSUID | kernel.MS_NOEXEC, "size=1m,mode=755")
     _make_nodes(f"{directory}/nodes", recipe)
     for _, source, layer, hidden, bases in recipe.overlays:
@@ -67,20 +74,6 @@ def prepare(recipe: Recipe) -> None:
     if recipe.plain:
         os.makedirs(recipe.plain_root)
         _make_plain(recipe)
-
-
-def _mount_memory(path: str, recipe: Recipe) -> None:
-    """A tmpfs for the layers; where the kernel's tmpfs lacks user xattrs (before 6.6) they stay on disk."""
-    kernel.mount("tmpfs", path, "tmpfs", 0, f"size={recipe.memory},mode=755")
-    if not recipe.user_name_space:
-        return
-    try:
-        os.setxattr(path, "user.overlay.probe", b"y")
-        os.removexattr(path, "user.overlay.probe")
-    except OSError as error:
-        if error.errno != errno.EOPNOTSUPP:
-            raise
-        kernel.umount(path)
 
 
 def _make_nodes(directory: str, recipe: Recipe) -> None:
@@ -165,9 +158,10 @@ def _make_plain(recipe: Recipe) -> None:
 
 def clear(recipe: Recipe) -> None:
     """In the holder, whose user name space owns them: remove layers that lie on disk."""
-    layers = f"{recipe.directory}/layers"  # the holder's working folder is the sandbox's
-    if not os.path.ismount(layers):
-        remove_tree(layers)
+    if not recipe.memory:
+        with os.scandir(f"{recipe.directory}/layers") as entries:
+            for entry in entries:
+                remove_tree(entry.path)
 
 
 def remove_tree(directory: str) -> None:

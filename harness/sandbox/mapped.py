@@ -11,6 +11,7 @@ import os
 import sys
 
 from harness.sandbox import kernel
+from harness.sandbox.enter import execute
 from harness.sandbox.users import Ranges, map_ids
 
 assert sys.platform == "linux"
@@ -55,7 +56,8 @@ def _become(argv: list[str], tell: int, answer: int) -> None:
         if os.read(answer, 1):
             os.setresgid(0, 0, 0)
             os.setresuid(0, 0, 0)
-            os.execvp(argv[0], argv)
+            # Not os.execvp: it imports a module, and the new root may not be able to read this interpreter's.
+            os._exit(execute(argv, dict(os.environ)))
     except OSError as error:
         os.write(2, f"harness-mapped: {error.strerror}\n".encode())
     finally:

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 class Recipe:
     """Plain values only: it travels as `marshal` data.
 
-    - `directory`: the sandbox's own folder on the host; its writable layers are mounted or lie there.
+    - `directory`: the sandbox's own folder on the host. It has a folder `mounts`, over which all is mounted that only
+      the holder sees, and, for layers on disk, a folder `layers`.
     - `user_map`, `group_map`: (inside, outside, count) triples; empty: no user name space.
       `map_helper`: by newuidmap and newgidmap.
     - `overlays`: (target, source, layer, hidden, bases): at `target` a copy-on-write view of the host's `source`,

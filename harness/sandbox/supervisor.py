@@ -45,7 +45,7 @@ def main(_arguments: list[str]) -> int:
         return 1
     supervisor.watch()
     supervisor.end()
-    return 0
+    os._exit(0)  # there is nothing left that Python would have to tidy up
 
 
 def read_recipe() -> Recipe:
@@ -164,23 +164,24 @@ class Holder:
         self.recipe = recipe
         self.tell = tell
         self.init = 0
-        self.own_pids = -1
 
     def run(self, ask: int, mapped: int) -> None:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, "die with the supervisor", kernel.SIGKILL)
         signals = kernel.signal_fd(_WATCHED)
         # From here on by relative paths: root of a user name space may not be able to pass the folders above.
         os.chdir(self.recipe.directory)
-        self.recipe.directory = "."
-        layers.make_folders()
         layers.join_cgroups(self.recipe.holder_cgroups)
-        if self.recipe.user_name_space:
-            if os.geteuid() == 0:
-                self._own_mounts()
-                layers.bring_sources(self.recipe)
+        if self.recipe.user_name_space and os.geteuid() != 0:
             self._own_users(ask, mapped)
-        self._own_mounts()
-        self.own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+            self._own_mounts()
+            layers.make_folders(self.recipe)
+        else:
+            self._own_mounts()
+            layers.make_folders(self.recipe)
+            if self.recipe.user_name_space:
+                layers.bring_sources(self.recipe)
+                self._own_users(ask, mapped)
+                self._own_mounts()
         layers.prepare(self.recipe)
         self.start(self.tell)
         os.close(self.tell)
@@ -201,9 +202,7 @@ class Holder:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, "die with the supervisor", kernel.SIGKILL)
 
     def start(self, tell: int) -> None:
-        kernel.setns(self.own_pids, kernel.CLONE_NEWPID, "go back to the own process ids")
-        kernel.unshare(kernel.CLONE_NEWPID, "make a process id name space")
-        self.init = os.fork()
+        self.init = kernel.fork_into_new_pids()
         if self.init == 0:
             _as_process(lambda: view.become_init(self.recipe, tell), tell)
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 assert sys.platform == "linux"
 
@@ -29,12 +29,18 @@ def raw(fd: int) -> Iterator[None]:
         termios.tcsetattr(fd, termios.TCSAFLUSH, before)
 
 
-def relay(master: int) -> None:
-    """stdin to the PTY and the PTY to stdout, until the PTY's other side is closed by everyone."""
+def relay(master: int, signals: int, handle: Callable[[], int | None]) -> int:
+    """stdin to the PTY and the PTY to stdout, until the command has ended: its status, from `handle`.
+
+    `handle` is called for what can be read from `signals`. What the command wrote before its end is passed on.
+    """
     follow_size(master)
-    sources = [master, 0]
-    while True:
+    sources = [master, 0, signals]
+    status: int | None = None
+    while status is None or select.select([master], [], [], 0)[0]:
         ready, _, _ = select.select(sources, [], [])
+        if signals in ready and status is None:
+            status = handle()
         if 0 in ready:
             data = _read(0)
             # End of input is ^D on a terminal; the command decides what it means.
@@ -43,9 +49,13 @@ def relay(master: int) -> None:
                 sources.remove(0)
         if master in ready:
             data = _read(master)
-            if not data:
-                return
-            _write(1, data)
+            if data:
+                _write(1, data)
+            elif status is not None:
+                break
+            else:
+                sources.remove(master)
+    return status
 
 
 def follow_size(master: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import stat
 import sys
 from dataclasses import dataclass
@@ -44,6 +45,17 @@ class Wanted:
     base: Version | None = None
     """The snapshot it starts from."""
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether changes lie on disk: when asked, and where a tmpfs lacks the user xattrs of an ordinary user's
+        overlay (Linux before 6.6, fs: tmpfs)."""
+        return self.options.upper == "disk" or (self.users is not None and _release() < (6, 6))
+
+
+def _release() -> tuple[int, int]:
+    major, minor = re.findall(r"\d+", os.uname().release)[:2]
+    return int(major), int(minor)
+
 
 def recipe(wanted: Wanted) -> Recipe:
     options = wanted.options
@@ -64,7 +76,7 @@ def recipe(wanted: Wanted) -> Recipe:
         overlays=[_overlay(overlay, wanted) for overlay in view.overlays],
         plain=view.plain,
         plain_base=next(iter(wanted.base.layers("")), "") if wanted.base else "",
-        memory=options.memory if options.upper == "memory" else "",
+        memory="" if wanted.on_disk else options.memory,
         binds=[*_shares(wanted), *((path, path, False) for path in file_mounts)],
         files=_files(wanted),
         run_folders=_run_folders(wanted),
@@ -92,7 +104,7 @@ def _view(wanted: Wanted) -> tuple[mounts.View, list[str]]:
         return mounts.View([mounts.Overlay("/", str(wanted.image))]), []
     host = mounts.host_mounts(Path("/proc/self/mountinfo").read_text())
     files = [mount.path for mount in host if not mount.is_folder]
-    disk = wanted.options.upper == "disk"
+    disk = wanted.on_disk
     if wanted.users is None and not disk:
         view = mounts.one_overlay(host)
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 import shutil
 import signal
 import subprocess
@@ -85,6 +87,20 @@ def remove(identifier: str) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():  # an ordinary user's: subordinate ids own what lies inside
         remove_tree(folder)
+
+
+def wait_for_child(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a supervisor of this process ended in time; `Popen.wait(timeout)` would sleep in ever longer naps."""
+    descriptor = os.pidfd_open(process.pid)
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        ended = bool(poll.poll(_PATIENCE * 1000))
+    finally:
+        os.close(descriptor)
+    if ended:
+        process.wait()
+    return ended
 
 
 def _end(found: Found) -> None:

@@ -34,4 +34,4 @@ def resolve(image: str | None, directory: Path, users: UserMap | None) -> Path |
     def mapped(command: Sequence[str]) -> list[str]:
         return identity.mapped_command(users, command)
 
-    return images.tree(built, users.key, mapped)
+    return images.tree(built, users.key, mapped, owner=users.users[0][1])

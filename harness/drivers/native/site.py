@@ -87,9 +87,7 @@ class NativeSite(Site):
             wanted.cgroups = self._cgroups(wanted)
             label = self._label(wanted, spec)
             plan = recipe(wanted)
-            wanted.directory.mkdir(mode=0o755, parents=True)
-            # Written before anything is made, so that a killed supervisor's folders and groups can be found again.
-            (wanted.directory / "label.json").write_text(label.model_dump_json())
+            _make_folder(wanted, label)
             return Starting(label, self._launch(label, marshal.dumps(plan.values())))
         except ValueError as error:
             cgroups.remove(wanted.cgroups.roots)
@@ -237,9 +235,7 @@ class NativeSite(Site):
             if process.stdin is not None and not process.stdin.closed:
                 process.stdin.close()
             process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
+            if not remains.wait_for_child(process):
                 process.kill()
                 process.wait()
             if not remains.folder_of(identifier).exists():
@@ -326,3 +322,15 @@ class NativeSite(Site):
             process.terminate()
             process.wait()
             remains.remove(identifier)
+
+
+def _make_folder(wanted: Wanted, label: Label) -> None:
+    """The label first, so that what a killed supervisor leaves can be found again."""
+    wanted.directory.mkdir(mode=0o755, parents=True)
+    (wanted.directory / "label.json").write_text(label.model_dump_json())
+    (wanted.directory / "mounts").mkdir(mode=0o755)
+    if wanted.on_disk:
+        layers = wanted.directory / "layers"
+        layers.mkdir(mode=0o755)
+        if wanted.users is not None and os.geteuid() == 0:
+            os.chown(layers, wanted.users.users[0][1], wanted.users.groups[0][1])

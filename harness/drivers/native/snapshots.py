@@ -55,7 +55,7 @@ def _copy(found: Found, draft: Path) -> None:
     """`cp -a` keeps owners, modes, times, extended attributes and the 0/0 devices that are overlayfs's whiteouts."""
     assert found.holder is not None
     # The holder's working folder is the sandbox's; its layers are mounted for the holder alone.
-    layers = f"/proc/{found.holder.pid}/cwd/layers" if not found.label.rootless or _root() else "layers"
+    layers = f"/proc/{found.holder.pid}/cwd/mounts/layers" if _root() else "mounts/layers"
     listing = _run(found, ["ls", "-1", layers]).split()
     for layer in listing:
         target = draft / layer
