@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO
-from xml.sax.saxutils import escape, quoteattr
+from xml.sax.saxutils import escape
 
 from harness.cancellation import Cancellation
 from harness.deadline import Deadline
@@ -25,6 +25,8 @@ from harness.verify.records import RECORDS
 from harness.verify.session import JOB, LIFELINE
 
 LOG = "verify.log"
+_IN_ATTRIBUTES = {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#09;"}
+"""As xml.etree writes an attribute."""
 _GRACE = 5.0
 """Seconds that pytest has to end by itself after an interrupt."""
 
@@ -208,7 +210,7 @@ def _mask_junit(path: Path, secrets: list[str]) -> None:
     """pytest's own XML file is masked after it is written; values may stand in it escaped."""
     if not secrets or not path.exists():
         return
-    forms = [form for value in secrets if value for form in (value, escape(value), quoteattr(value)[1:-1])]
+    forms = [form for value in secrets for form in (value, escape(value), escape(value, _IN_ATTRIBUTES))]
     masked = Mask(forms).text(path.read_text(encoding="utf-8"))
     temporary = path.with_suffix(".new")
     temporary.write_text(masked, encoding="utf-8")
