@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.compile.store import Entry, Store
+from harness.compile.store import Entry, Store, sha256_of
 from harness.errors import CompileFailed
 from harness.models.runner import PAYLOAD_MAGIC, Payload
 
@@ -42,12 +43,13 @@ def embed(store: Store, stub: Stub, payload: bytes) -> Entry:
     key = hashlib.sha256(f"{stub.sha256} {payload_sha256}".encode()).hexdigest()
 
     def make(folder: Path) -> dict[str, str]:
-        code = stub.path.read_bytes()
-        if hashlib.sha256(code).hexdigest() != stub.sha256:
-            raise CompileFailed(f"the stub {stub.path} changed since it was found whole", hint="compile again")
         binary = folder / BINARY
-        with binary.open("wb") as stream:
-            stream.writelines((code, payload, trailer(payload)))
+        # The kernel copies it (and on some file systems only refers to it); what is checked is the copy.
+        shutil.copyfile(stub.path, binary)
+        if sha256_of(binary) != stub.sha256:
+            raise CompileFailed(f"the stub {stub.path} changed since it was found whole", hint="compile again")
+        with binary.open("ab") as stream:
+            stream.writelines((payload, trailer(payload)))
         binary.chmod(0o755)
         return {"stub": stub.sha256, "payload": payload_sha256}
 
