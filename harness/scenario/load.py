@@ -301,7 +301,10 @@ class _Loader:
         self.problems.append(Problem(self.root.where(keys), words))
 
     def _invalid(self) -> InvalidInput:
-        return InvalidInput(display(self.ref.directory / FILE), sorted(self.problems, key=_by_line))
+        """A variable that is not set may be why its line is wrong."""
+        lines = {_by_line(problem) for problem in self.problems}
+        found = [*self.problems, *(warning for warning in self.warnings if _by_line(warning) in lines)]
+        return InvalidInput(display(self.ref.directory / FILE), sorted(found, key=_by_line))
 
 
 def _by_line(problem: Problem) -> tuple[str, int]:

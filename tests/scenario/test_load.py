@@ -327,6 +327,14 @@ def test_a_variable_that_is_not_set_is_worth_a_word(load: Load) -> None:
     assert "NOT_SET is not set" in warning.message
 
 
+def test_and_more_so_where_the_line_is_wrong(load: Load) -> None:
+    found = problems_of(lambda: load(MINIMAL.replace("{name: fake}", "{name: $NOT_SET}")))
+    assert [problem.partition(": ")[2] for problem in found] == [
+        "driver.name: should be text, not nothing",
+        "NOT_SET is not set; nothing stands in its place",
+    ]
+
+
 def test_a_required_variable(load: Load) -> None:
     found = problems_of(lambda: load(MINIMAL + "lint: ${TOKEN:?is needed to log in}\n"))
     assert found == ["molecule/web/molecule.yml:5: TOKEN: is needed to log in"]
