@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,11 +41,28 @@ def read_plan(path: Path) -> Plan:
 def read_draft(path: Path) -> Draft:
     """As `read_plan`, but only a file that holds no plan at all raises InvalidInput."""
     document = read_document(path)
+    return draft_of(document.value, document.sha256, path)
+
+
+def draft_of(value: Any, digest: str, path: Path) -> Draft:
+    """As `read_draft`, of a document's value, which is used up: a large plan need not be in memory twice."""
     faults = Faults(path.name)
-    plan = _read(document.value, document.sha256, faults, path)
-    del document  # a large plan need not be in memory twice
-    check_structure(plan, faults)
+    with _no_collector():
+        plan = _read(value, digest, faults, path)
+        check_structure(plan, faults)
     return Draft(plan, tuple(faults.problems))
+
+
+@contextmanager
+def _no_collector() -> Iterator[None]:
+    """Python's cycle collector visits all that was made so far again and again, and finds nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _read(value: Any, digest: str, faults: Faults, path: Path) -> Plan:

@@ -1,0 +1,128 @@
+"""harness plan validate|show|graph FILE"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.outcome import Exit
+
+if TYPE_CHECKING:
+    from harness.errors import Problem
+    from harness.plan import Checked
+
+_NONE: tuple[Problem, ...] = ()
+FILE = click.Path(path_type=Path)
+
+
+@click.group("plan")
+def command() -> None:
+    """Validate, show or draw an execution plan."""
+
+
+@command.command()
+@click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
+@click.option("-s", "--scenario-name", "scenario", help="Also hold the plan against this scenario's platforms.")
+@click.option("--compiler", default="reference", show_default=True, help="What this compiler honours is allowed.")
+@click.option("--strict", is_flag=True, help="A warning is a failure, too.")
+@click.option("--json", "as_json", is_flag=True, help="What was found, for programs.")
+def validate(files: tuple[Path, ...], scenario: str | None, compiler: str, strict: bool, as_json: bool) -> int:
+    """Find everything that is wrong with each plan FILE.
+
+    Exit status 0 when all are valid, 2 otherwise.
+    """
+    from harness import registry
+    from harness.errors import InvalidInput
+    from harness.plan import check_file
+
+    honours = registry.compiler(compiler).honours()
+    platforms, secrets = _of_scenario(scenario)
+    ok, found = True, []
+    for file in files:
+        try:
+            checked = check_file(file, honours=honours, platforms=platforms, secrets=secrets)
+        except InvalidInput as error:
+            errors, warnings, summary = error.problems, _NONE, ""
+        else:
+            errors, warnings, summary = checked.errors, checked.warnings, _summary(checked)
+        valid = not errors and not (strict and warnings)
+        ok = ok and valid
+        found.append({"file": str(file), "valid": valid, "errors": _plain(errors), "warnings": _plain(warnings)})
+        if not as_json:
+            _tell(file, errors, warnings, summary)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    return Exit.PASSED if ok else Exit.ERROR
+
+
+@command.command()
+@click.argument("file", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="The plan as it was understood, for programs.")
+def show(file: Path, as_json: bool) -> None:
+    """Show the plays, tasks in the order of the run, and handlers of the plan FILE."""
+    from harness.plan import read_plan
+
+    plan = read_plan(file)
+    if as_json:
+        click.echo(plan.model_dump_json(indent=2, by_alias=True))
+        return
+    from harness.plan import render
+
+    render.show(plan)
+
+
+@command.command()
+@click.argument("file", type=FILE)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "dot", "mermaid", "json"]), default="text", show_default=True
+)
+def graph(file: Path, form: str) -> None:
+    """Draw which task of the plan FILE waits for which."""
+    from harness.plan import dependency_graph, read_plan
+    from harness.plan.render import GRAPHS
+
+    click.echo(GRAPHS[form](dependency_graph(read_plan(file))))
+
+
+def _of_scenario(name: str | None) -> tuple[list[str] | None, list[str] | None]:
+    """The names of a scenario's platforms and secrets."""
+    if name is None:
+        return None, None
+    from harness.scenario import Overrides, find_project, load_scenario, load_settings
+
+    project = find_project(Path.cwd())
+    scenario = load_scenario(project, name, settings=load_settings(project, {}), overrides=Overrides())
+    return [platform.name for platform in scenario.platforms], list(scenario.provisioner.secrets)
+
+
+def _summary(checked: Checked) -> str:
+    from harness.report.text import plural
+
+    tasks = sum(len(batch.tasks) for play in checked.plan.plays for batch in play.batches)
+    return f"{plural(tasks, 'task')}, {plural(len(checked.plan.hosts), 'host')}"
+
+
+def _plain(problems: tuple[Problem, ...]) -> list[dict[str, str | None]]:
+    return [{"where": one.where, "message": one.message, "hint": one.hint} for one in problems]
+
+
+def _tell(file: Path, errors: tuple[Problem, ...], warnings: tuple[Problem, ...], summary: str) -> None:
+    from harness.cli.outcome import show as show_error
+    from harness.errors import InvalidInput
+
+    if errors:
+        show_error(InvalidInput(str(file), errors))
+    else:
+        click.secho("valid ", fg="green", nl=False)
+        click.echo(f"{file}: {summary}")
+    for warning in warnings[:50]:
+        click.secho("warning: ", fg="yellow", err=True, nl=False)
+        click.echo(str(warning), err=True)
+        if warning.hint:
+            click.echo(f"      {warning.hint}", err=True)
+    if len(warnings) > 50:
+        click.echo(f"  ... and {len(warnings) - 50} more warnings", err=True)
