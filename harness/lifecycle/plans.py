@@ -6,7 +6,8 @@ import hashlib
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from harness import registry
@@ -130,14 +131,18 @@ def _compile_all(
     step: str,
 ) -> dict[tuple[int, str], CompilationResult]:
     compiler = registry.compiler(choice.name)
-    settings = CompileSettings(options=choice.options)
+    settings = CompileSettings(
+        options=choice.options, timeout=context.deadline.remaining(), cancellation=context.cancellation
+    )
     if context.secrets and not compiler.honours().secrets:
         raise StepFailed(f"the compiler {choice.name} cannot take secrets", outcome="error", stage="compile")
     by_name = {f"{target} #{number}": (number, target) for number, target in wanted}
 
     def build(name: str) -> CompilationResult:
         number, target = by_name[name]
-        return compiler.compile(payloads[number], target, settings)
+        payload = payloads[number]
+        told = partial(context.event, step, payload.run_on[0])
+        return compiler.compile(payload, target, replace(settings, progress=told))
 
     outcome = context.each(list(by_name), build)
     targets: dict[str, BaseException] = {by_name[name][1]: error for name, error in outcome.failed.items()}
@@ -200,7 +205,9 @@ def run_plan(
         context.ledger.host_results.update(results)
     if outcome.failed:
         pushing = all(isinstance(error, DeployFailed) for error in outcome.failed.values())
-        raise StepFailed(describe_all(outcome.failed), outcome="error", stage="push" if pushing else "run")
+        words = describe_all(outcome.failed)
+        told = f"{len(outcome.failed)} of {len(results)} platforms failed" if step == "converge" else words
+        raise StepFailed(told, outcome="error", stage="push" if pushing else "run", words=words)
     return results
 
 
