@@ -115,6 +115,17 @@ def test_a_crate_that_cannot_be_fetched(
 
 
 @pytest.mark.cargo
+def test_sources_that_change_in_the_midst_are_compiled_again(compiler: ReferenceCompiler, crate: Path) -> None:
+    def edit(line: str) -> None:
+        if line.startswith("building") and "hello" in (crate / "src" / "main.rs").read_text():
+            write_crate(crate, 'fn main() { println!("edited"); }\n')
+
+    result = compiler.compile(payload_of("a"), host_target(), CompileSettings(progress=edit))
+    assert subprocess.run([result.binary_path], capture_output=True, check=True).stdout == b"edited\n"
+    assert ReferenceCompiler(crate, compiler.store).compile(payload_of("a"), host_target(), SETTINGS).cache_hit
+
+
+@pytest.mark.cargo
 def test_a_build_that_takes_too_long_is_stopped(compiler: ReferenceCompiler, crate: Path) -> None:
     (crate / "build.rs").write_text(
         "fn main() { std::thread::sleep(std::time::Duration::from_secs(600)); }\n", encoding="utf-8"
