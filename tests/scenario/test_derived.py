@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from harness.errors import UsageError
 from harness.models.config import ForceSSH
 from harness.models.scenario import Scenario
-from harness.scenario import load_settings, scenario_from_config
+from harness.scenario import Settings, load_settings, scenario_from_config, scenario_from_fixture
 from tests.scenario.conftest import problems_of
 
 NATIVE = {"arch": "x86_64", "os": "linux", "environment": "Native"}
@@ -123,3 +124,57 @@ def test_a_host_that_can_be_no_platform(project: Path) -> None:
     (project / "configs").mkdir()
     (project / "configs/plan.json").write_text(json.dumps(plan(["a" * 64])))
     assert "has 64 characters" in problems_of(lambda: config(project))[0]
+
+
+# --- fixtures ---
+
+
+def fixture_settings(project: Path, outcomes: Any) -> Settings:
+    folder = project / "fixtures"
+    for name, value in (
+        ("execution_plans/own.json", plan(["a", "b"])),
+        ("expected_outcomes/own_outcomes.json", outcomes),
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(json.dumps(value))
+    (project / "harness.toml").write_text("[fixtures]\nfixtures_dir = 'fixtures'\n")
+    return load_settings(project)
+
+
+@pytest.mark.parametrize("name", ["own", "own.json"])
+def test_a_fixture_gets_one_platform_per_host_with_the_keys_it_asks_for(project: Path, name: str) -> None:
+    outcomes = {
+        "category": "basic",
+        "platform": {"image": "debian-12", "faults": {}},
+        "expected_outcomes": [{"host": "a", "tasks": [{"task_id": "t"}]}],
+    }
+    scenario = scenario_from_fixture(name, "fake", fixture_settings(project, outcomes))
+    assert [(spec.name, spec.driver, spec.image) for spec in scenario.platforms] == [
+        ("a", "fake", "debian-12"),
+        ("b", "fake", "debian-12"),
+    ]
+    assert scenario.name == "own"
+    assert scenario.ref.project == project
+    assert scenario.category == "basic"
+    assert scenario.provisioner.plan == project / "fixtures/execution_plans/own.json"
+    assert [outcome.host for outcome in scenario.verifier.expected_outcomes] == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "words"),
+    [
+        ({"platform": {"image": 3}, "expected_outcomes": []}, "platform.image: should be text, not 3"),
+        ({"platform": {"imge": "x"}, "expected_outcomes": []}, "host a: imge: unknown key; did you mean image?"),
+        ([{"host": "c"}], "the plan has no host 'c'"),
+        ([{"host": "a", "tasks": 3}], "tasks: should be a list, not 3"),
+    ],
+)
+def test_what_is_wrong_with_a_fixture(project: Path, outcomes: Any, words: str) -> None:
+    found = problems_of(lambda: scenario_from_fixture("own", "fake", fixture_settings(project, outcomes)))
+    assert words in "\n".join(found)
+
+
+def test_a_fixture_that_is_not_there(project: Path) -> None:
+    with pytest.raises(UsageError, match="there is no fixture named 'onw'") as caught:
+        scenario_from_fixture("onw", None, fixture_settings(project, []))
+    assert caught.value.hint == "did you mean own?"
