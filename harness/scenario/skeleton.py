@@ -73,8 +73,8 @@ def _words(name: str, driver: str, image: str | None) -> dict[str, str]:
         "@DRIVER@": _yaml(driver),
         "@IMAGE@": f"    image: {json.dumps(image)}\n" if image else "",
         "@GROUP@": _yaml(name),
-        "@FOLDER@": json.dumps(f"/opt/{name}"),
-        "@FILE@": json.dumps(f"/opt/{name}/greeting"),
+        "@FOLDER@": json.dumps(f"/var/tmp/{name}"),
+        "@FILE@": json.dumps(f"/var/tmp/{name}/greeting"),
     }
 
 
