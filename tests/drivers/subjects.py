@@ -1,0 +1,73 @@
+"""The drivers that the conformance suite runs over, and how another process makes instances of theirs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.deadline import Deadline
+from harness.drivers.base import Driver, PlatformSpec, RunId, ScenarioRef
+from harness.registry import driver
+
+
+@dataclass(frozen=True)
+class Subject:
+    """`options` of every platform, `broken` of one that cannot be created. `ready` in seconds."""
+
+    name: str
+    broken: Mapping[str, Any]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    image: str | None = None
+    broken_image: str | None = None
+    ready: float = 60.0
+    marks: tuple[pytest.MarkDecorator, ...] = ()
+
+    def driver(self) -> Driver:
+        return driver(self.name)
+
+    def spec(self, name: str, *, broken: bool = False) -> PlatformSpec:
+        options = self.driver().platform_options.model_validate({**self.options, **(self.broken if broken else {})})
+        image = self.broken_image if broken and self.broken_image else self.image
+        return PlatformSpec(name, self.name, image=image, options=options)
+
+    def deadline(self) -> Deadline:
+        return Deadline(self.ready)
+
+
+SUBJECTS = {
+    subject.name: subject
+    for subject in (
+        Subject("fake", broken={"faults": {"create": "no space left"}}),
+        Subject("native", broken={"shares": ["/no/such/folder:/mnt"]}, marks=(pytest.mark.sandbox,)),
+    )
+}
+
+
+def main(name: str, project: str, run: str, keep: str, *platforms: str) -> None:
+    """Make instances, tell their ids, and stay until stdin ends."""
+    subject = SUBJECTS[name]
+    folder = Path(project)
+    with subject.driver().open(ScenarioRef(folder, "conformance", folder), RunId(run), keep=keep == "keep") as site:
+        made = site.create([subject.spec(platform) for platform in platforms], {})
+        for instance in made:
+            site.wait_ready(instance, subject.deadline())
+        print(json.dumps([instance.record.id for instance in made]), flush=True)
+        sys.stdin.read()
+
+
+def listing(name: str) -> None:
+    records = SUBJECTS[name].driver().instances()
+    print(json.dumps([[r.id, r.platform, r.scenario, str(r.project), str(r.run), r.kept, r.status] for r in records]))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 2:
+        listing(sys.argv[1])
+    else:
+        main(*sys.argv[1:])
