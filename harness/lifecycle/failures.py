@@ -16,14 +16,23 @@ Stage = Literal["validate", "compile", "push", "run"]
 class StepFailed(Exception):
     """A step did not pass. `failed`: what is tested is wrong; `error`: the harness could not do its part.
 
-    The first line of `reason` is a summary. `stage` is what an `expect:` of the scenario may name.
+    The first line of `reason` is a summary; `words` is all that was said, where the results of the hosts say it
+    too and need no repeating. `stage` is what an `expect:` of the scenario may name.
     """
 
-    def __init__(self, reason: str, *, outcome: Literal["failed", "error"], stage: Stage | None = None) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        outcome: Literal["failed", "error"],
+        stage: Stage | None = None,
+        words: str | None = None,
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.outcome = outcome
         self.stage = stage
+        self.words = words if words is not None else reason
 
 
 class StepSkipped(Exception):

@@ -133,6 +133,7 @@ class Walker:
             outcome, reason, interrupted = "error", "interrupted", Interrupted("interrupted")
             interrupted.__cause__ = error
         except StepFailed as failure:
+            self._log.text(context.mask.text(failure.words))
             outcome, reason = self._judge(step, failure)
         except HarnessError as error:
             outcome, reason = "error", describe(error)
@@ -162,9 +163,9 @@ class Walker:
         expect = self._context.scenario.expect
         if expect is None or failure.stage is None or step not in ("syntax", "converge"):
             return failure.outcome, failure.reason
-        if failure.stage == expect.stage and re.search(expect.error, failure.reason):
+        if failure.stage == expect.stage and re.search(expect.error, failure.words):
             self._context.ledger.expected_failure = expect.stage
-            return "passed", f"failed as expected: {failure.reason}"
+            return "passed", f"failed as expected: {failure.words}"
         wanted = f"the scenario expects the stage {expect.stage} to fail with words that match {expect.error!r}"
         return failure.outcome, f"{failure.reason}\n{wanted}"
 

@@ -9,7 +9,7 @@ from harness.lifecycle.expected import failures
 from harness.lifecycle.failures import StepFailed, StepSkipped
 from harness.lifecycle.plans import CheckedPlan, compile_plan, read_checked, run_plan, tag_arguments
 from harness.models.config import ExpectedOutcome
-from harness.models.results import Failed, HostExecutionResult
+from harness.models.results import Failed, HostExecutionResult, TaskExecutionResult
 
 _TOLD = 10
 """Failed tasks that the reason of a step names; the report has all."""
@@ -30,7 +30,7 @@ def converge(context: Context) -> None:
         member = context.fleet.members[name]
         context.journal.converged(member.run, context.scenario.name, name, by=None, plan=None)
     results = execute(context, checked, step="converge")
-    judge(results, context.scenario.verifier.expected_outcomes)
+    judge(results, context.scenario.verifier.expected_outcomes, tell_all=False)
     for name in context.hosts:
         member = context.fleet.members[name]
         member.converged_run, member.converged_plan = context.run, checked.digest
@@ -86,22 +86,38 @@ def last_result(context: Context, host: str) -> HostExecutionResult | None:
     return context.journal.result(by, host) if result is None and by is not None else result
 
 
-def judge(results: Mapping[str, HostExecutionResult], expected: Sequence[ExpectedOutcome]) -> None:
-    """Raises StepFailed (stage run) when a host did not end well, or a task failed that was not expected to."""
+def judge(
+    results: Mapping[str, HostExecutionResult], expected: Sequence[ExpectedOutcome], *, tell_all: bool = True
+) -> None:
+    """Raises StepFailed (stage run) when a host did not end well, or a task failed that was not expected to.
+
+    Without `tell_all` its reason only counts: the results are in the report and say the rest.
+    """
     broken = [f"{host}: {result.error}" for host, result in results.items() if result.error]
-    failed = [
-        f"{host}: task {task.task_id}{f' ({task.name})' if task.name else ''} failed: {task.status.error}"
-        for host, result in results.items()
-        for task in failures(result, expected)
-        if isinstance(task.status, Failed)
-    ]
+    tasks = [(host, task) for host, result in results.items() for task in failures(result, expected)]
+    failed = [f"{host}: task {named(task)} failed: {_error(task)}" for host, task in tasks]
+    said = [text for _, task in tasks for text in (task.stderr.strip(), task.output.strip()) if text]
     told = broken + failed
     if not told:
         return
     head = f"{_count(failed, 'task')} failed" if failed else f"{_count(broken, 'platform')} failed"
     more = [f"... and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
-    reason = told[0] if len(told) == 1 else "\n".join([head, *told[:_TOLD], *more])
-    raise StepFailed(reason, outcome="error" if broken else "failed", stage="run")
+    words = told[0] if len(told) == 1 else "\n".join([head, *told[:_TOLD], *more])
+    raise StepFailed(
+        words if tell_all else head,
+        outcome="error" if broken else "failed",
+        stage="run",
+        words="\n".join([head, *told, *said]),
+    )
+
+
+def named(task: TaskExecutionResult) -> str:
+    """Its id, and its name where that says more."""
+    return f"{task.task_id} ({task.name})" if task.name and task.name != task.task_id else task.task_id
+
+
+def _error(task: TaskExecutionResult) -> str:
+    return task.status.error if isinstance(task.status, Failed) else ""
 
 
 def _count(things: list[str], name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.lifecycle.context import Context
 from harness.lifecycle.failures import StepFailed, all_done
-from harness.lifecycle.steps.converge import checked_plan, execute, judge, last_result
+from harness.lifecycle.steps.converge import checked_plan, execute, judge, last_result, named
 from harness.models.results import Failed, HostExecutionResult
 
 _TOLD = 20
@@ -42,7 +42,7 @@ def idempotence(context: Context) -> None:
 
 def _changed(result: HostExecutionResult) -> list[str]:
     return [
-        f"{result.host}: task {task.task_id}{f' ({task.name})' if task.name else ''} changed again"
+        f"{result.host}: task {named(task)} changed again"
         for task in result.task_results
         if task.changed and not isinstance(task.status, Failed)
     ]
