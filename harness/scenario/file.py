@@ -74,7 +74,8 @@ class OpenSection(Section):
 
 
 Listed = Annotated[list[Text], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
-Environment = dict[str, Annotated[str, BeforeValidator(_text, json_schema_input_type=str | float | bool)]]
+VariableName = Annotated[str, Field(pattern=r"^[^=\x00]+$")]
+Environment = dict[VariableName, Annotated[str, BeforeValidator(_text, json_schema_input_type=str | float | bool)]]
 Steps = Annotated[list[Text], Field(min_length=1)]
 
 

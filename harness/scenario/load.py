@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, Literal, TypeVar
@@ -294,8 +295,11 @@ class _Loader:
                 self._problem(("collect", index), f"should be an absolute path on the platform, not {shown(path)}")
 
     def _path(self, written: str) -> Path:
-        """Relative paths are taken from the scenario's folder."""
-        return self.ref.directory / written
+        """Relative paths are taken from the scenario's folder; `~` is the user's home."""
+        path = Path(written)
+        with suppress(RuntimeError):  # ~nobody-of-that-name
+            path = path.expanduser()
+        return self.ref.directory / path
 
     def _problem(self, keys: tuple[str | int, ...], words: str) -> None:
         self.problems.append(Problem(self.root.where(keys), words))

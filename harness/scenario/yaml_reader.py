@@ -159,6 +159,9 @@ class _Reader:
 
     def _scalar(self, event: Any) -> Scalar:
         tag, line = self._tag(event), self._line(event.start_mark)
+        if "\0" in event.value:  # no path, argument or variable can hold one
+            self._problem(line, "a NUL character is not allowed")
+            return None
         if tag in _AS_TEXT:
             return str(event.value)
         if tag.removeprefix(_TAG) not in _SCALARS:

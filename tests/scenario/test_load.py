@@ -210,6 +210,8 @@ def test_what_is_wrong_beside_the_platforms(load: Load, extra: str, words: str) 
         ("name: binary, inventory: {host_vars: {nod1: {}}}", "no platform is named 'nod1'; did you mean node1?"),
         ("name: binary, inventory: {hosts: {g: {host: {}}}}", "unknown key; did you mean hosts?"),
         ("name: binary, inventory: {hosts: {g: {hosts: [node1]}}}", "should be a mapping, not a list"),
+        ("name: binary, env: {A=B: x}", "provisioner.env"),
+        ("name: binary, env: {A: [x]}", "should be text, not a list"),
         ("name: binary, playbooks: {}", "provisioner.playbooks: unknown key"),
     ],
 )
