@@ -21,6 +21,7 @@ import os
 import sys
 
 from harness.sandbox import kernel, layers, privileges, syscalls
+from harness.sandbox.execute import execute
 
 assert sys.platform == "linux"
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from socket import socket
 
 FAILED = 125
-NOT_EXECUTABLE = 126
-NOT_FOUND = 127
 DEFAULT_ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "LANG": "C.UTF-8",
@@ -239,25 +238,6 @@ def _lookup(path: str, name: str) -> list[str] | None:
 def _groups_of(user: str, gid: int) -> list[int]:
     named = (entry for entry in _table("/etc/group") if len(entry) >= 4)
     return [gid, *(int(entry[2]) for entry in named if user in entry[3].split(","))]
-
-
-def execute(argv: list[str], environment: dict[str, str]) -> int:
-    """Returns only when it failed: the status to exit with."""
-    name = argv[0]
-    places = [""] if "/" in name else [f"{part}/" for part in environment.get("PATH", "").split(":") if part]
-    status = NOT_FOUND
-    for place in places:
-        try:
-            os.execve(place + name, argv, environment)
-        except FileNotFoundError:
-            continue
-        except NotADirectoryError:
-            continue
-        except OSError as error:
-            status = NOT_EXECUTABLE
-            message = f"{place}{name}: {error.strerror}"
-    os.write(2, f"{name}: not found\n".encode() if status == NOT_FOUND else f"{message}\n".encode())
-    return status
 
 
 def _take_terminal(to_parent: socket) -> None:

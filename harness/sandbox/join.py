@@ -9,7 +9,8 @@ import os
 import sys
 
 from harness.sandbox import kernel
-from harness.sandbox.enter import FAILED, Request, execute, open_process
+from harness.sandbox.enter import FAILED, Request, open_process
+from harness.sandbox.execute import execute
 
 assert sys.platform == "linux"
 

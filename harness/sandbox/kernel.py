@@ -189,7 +189,8 @@ def sleep_for_ever() -> None:
 
 def rename_process(name: bytes) -> None:
     """Show `name` as this process's name and whole command line, which is otherwise its parent's."""
-    prctl(PR_SET_NAME, "name the process", ctypes.addressof(ctypes.create_string_buffer(name[:15])))
+    short = ctypes.create_string_buffer(name[:15])
+    prctl(PR_SET_NAME, "name the process", ctypes.addressof(short))
     with open("/proc/self/stat", "rb") as file:
         fields = file.read().rpartition(b")")[2].split()
     start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end, fields 48 and 49 of proc(5)

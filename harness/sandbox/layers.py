@@ -8,6 +8,7 @@ import stat
 import sys
 
 from harness.sandbox import kernel
+from harness.sandbox.execute import spawn
 from harness.sandbox.recipe import Recipe
 
 assert sys.platform == "linux"
@@ -71,6 +72,11 @@ def prepare(recipe: Recipe) -> None:
         _look_like(source, recipe.layer(layer, "mask"))
         for path in hidden:
             hide(source, path, recipe.layer(layer, "mask"), user_name_space=recipe.user_name_space)
+        if recipe.copy_bases:
+            for base in bases:
+                _copy(base, recipe.layer(layer, "upper"))
+    if recipe.copy_bases:
+        recipe.overlays = [(*overlay[:4], []) for overlay in recipe.overlays]
     if recipe.plain:
         os.makedirs(recipe.plain_root)
         _make_plain(recipe)
@@ -134,12 +140,17 @@ def _look_like(source: str, target: str) -> None:
     os.chmod(target, stat.S_IMODE(seen.st_mode))
 
 
+def _copy(source: str, target: str) -> None:
+    """A tree with its owners, times, extended attributes, and the 0/0 devices that are whiteouts."""
+    status = spawn(["cp", "-a", "--reflink=auto", f"{source}/.", target])
+    if status != 0:
+        raise OSError(errno.EIO, f"copy {source}: cp ended with {status}")
+
+
 def _make_plain(recipe: Recipe) -> None:
     root = recipe.plain_root
     if recipe.plain_base:
-        status = os.spawnvp(os.P_WAIT, "cp", ["cp", "-a", f"{recipe.plain_base}/.", root])
-        if status != 0:
-            raise OSError(errno.EIO, f"copy {recipe.plain_base}: cp exited with {status}")
+        _copy(recipe.plain_base, root)
     for path, kind, source in recipe.plain:
         target = root + path
         if os.path.lexists(target):

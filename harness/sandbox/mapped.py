@@ -11,7 +11,7 @@ import os
 import sys
 
 from harness.sandbox import kernel
-from harness.sandbox.enter import execute
+from harness.sandbox.execute import execute
 from harness.sandbox.users import Ranges, map_ids
 
 assert sys.platform == "linux"

@@ -18,11 +18,12 @@ class Recipe:
       changes in the layer named `layer`, over `bases` (folders of earlier upper layers, the newest first); `hidden` are
       relative paths of folders (empty inside) and files (absent inside). Sorted: a parent comes before what lies in it.
       The first one is "/", or `plain` says what "/" is.
+    - `copy_bases`: begin with a copy of `bases` instead: a folder on the host's root cannot be a layer over that root.
     - `plain`: (path, kind, source) of folders, files and links that are made rather than overlaid, where the host's
       root cannot be one overlay; kind is `dir`, `file` or `link`. `plain_base`: a folder that holds them already.
     - `memory`: the size of the tmpfs that holds the layers, as mount option (`50%`, `2g`), or "" for layers on disk.
     - `binds`: (source, target, writable) from the host.
-    - `files`: (path, text) written inside at every start.
+    - `files`: (path, text) written inside at the first start.
     - `run_folders`: (name, mode, uid, gid) below /run.
     - `devices`: names below /dev.
     - `capabilities`: bit mask of what PID 1 keeps. `init`: argument vector of PID 1, empty for our own.
@@ -39,6 +40,7 @@ class Recipe:
         self.group_map: list[tuple[int, int, int]] = values["group_map"]
         self.map_helper: bool = values["map_helper"]
         self.overlays: list[tuple[str, str, str, list[str], list[str]]] = values["overlays"]
+        self.copy_bases: bool = values["copy_bases"]
         self.plain: list[tuple[str, str, str]] = values["plain"]
         self.plain_base: str = values["plain_base"]
         self.memory: str = values["memory"]

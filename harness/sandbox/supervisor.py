@@ -184,6 +184,7 @@ class Holder:
                 self._own_mounts()
         layers.prepare(self.recipe)
         self.start(self.tell)
+        self.recipe.files = []  # later starts keep what has become of them
         os.close(self.tell)
         self.wait(signals)
 
@@ -199,6 +200,8 @@ class Holder:
             os._exit(1)  # the supervisor says why
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
+        # A change of user id takes this away, and without it the maker could not join the name spaces (prctl(2)).
+        kernel.prctl(kernel.PR_SET_DUMPABLE, "become dumpable", 1)
         kernel.prctl(kernel.PR_SET_PDEATHSIG, "die with the supervisor", kernel.SIGKILL)
 
     def start(self, tell: int) -> None:

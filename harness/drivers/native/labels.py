@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from harness.cache import cache_dir
 from harness.errors import DriverFailed
 from harness.models.endpoint import Sandbox
 from harness.models.serde import StrictModel
@@ -79,12 +80,18 @@ class Found:
         )
 
 
+def home() -> Path:
+    """Where the sandboxes' folders lie."""
+    return cache_dir() / "native" / "instances"
+
+
 def find(identifier: str | None = None) -> list[Found]:
-    """All sandboxes of this user (or the one of this id), oldest first.
+    """All sandboxes of this user and cache folder (or the one of this id), oldest first.
 
     A process counts only when it is this user's and lives among the host's own processes: what runs inside a sandbox
     may call itself what it likes.
     """
+    place = home()
     here = (Path("/proc/self/ns/pid").stat().st_ino, os.geteuid())
     marked = {}
     for entry in os.scandir("/proc"):
@@ -97,7 +104,7 @@ def find(identifier: str | None = None) -> list[Found]:
     for pid, name in marked.items():
         if identifier in (None, name):
             sandbox = _read(pid, marked)
-            if sandbox is not None:
+            if sandbox is not None and Path(sandbox.label.directory).parent == place:
                 found.append(sandbox)
     return sorted(found, key=lambda one: one.label.created)
 

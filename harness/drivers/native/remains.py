@@ -10,7 +10,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness.cache import cache_dir
 from harness.drivers.base import InstanceRecord, RunId
 from harness.drivers.native import cgroups, identity, labels
 from harness.drivers.native.labels import Found, Label
@@ -22,7 +21,7 @@ _PATIENCE = 20.0
 
 
 def folder_of(identifier: str) -> Path:
-    return cache_dir() / "native" / "instances" / identifier
+    return labels.home() / identifier
 
 
 def record(found: Found) -> InstanceRecord:
@@ -56,7 +55,7 @@ def instances() -> list[InstanceRecord]:
     found = labels.find()
     living = {one.label.id for one in found}
     records = [record(one) for one in found]
-    folder = cache_dir() / "native" / "instances"
+    folder = labels.home()
     for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
         if entry.name not in living:
             label = _label_in(entry)
@@ -91,6 +90,8 @@ def remove(identifier: str) -> None:
 
 def wait_for_child(process: subprocess.Popen[bytes]) -> bool:
     """Whether a supervisor of this process ended in time; `Popen.wait(timeout)` would sleep in ever longer naps."""
+    if process.poll() is not None:
+        return True
     descriptor = os.pidfd_open(process.pid)
     try:
         poll = select.poll()

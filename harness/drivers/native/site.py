@@ -113,7 +113,7 @@ class NativeSite(Site):
         return Wanted(
             id=identifier,
             name=spec.name,
-            directory=cache / "native" / "instances" / identifier,
+            directory=remains.folder_of(identifier),
             options=options,
             image=rootfs.resolve(spec.image, self.scenario.directory, users),
             users=users,
@@ -205,10 +205,10 @@ class NativeSite(Site):
         remains.remove(starting.label.id)
 
     def adopt(self, spec: PlatformSpec, record: InstanceRecord) -> Instance:
-        found = self._look(record.id)
+        found = self._look(record.id, spec.name)
         return Instance(spec, remains.record(found))
 
-    def _look(self, identifier: str) -> Found:
+    def _look(self, identifier: str, name: str) -> Found:
         """As it is now. Raises InstanceGone."""
         known = self._found.get(identifier)
         found = labels.read(known.supervisor.pid) if known else None
@@ -216,12 +216,16 @@ class NativeSite(Site):
             found = next(iter(labels.find(identifier)), None)
         if found is None:
             self._found.pop(identifier, None)
-            raise InstanceGone(f"the sandbox {identifier} no longer exists", hint="`harness create` makes a new one")
+            raise InstanceGone(
+                f"{name}: its sandbox {identifier} no longer exists", hint="`harness create` makes a new one"
+            )
         self._found[identifier] = found
         return found
 
     def wait_ready(self, instance: Instance, deadline: Deadline) -> Endpoint:
-        found = self._look(instance.record.id)
+        found = self._look(instance.record.id, instance.name)
+        if found.init is None:
+            raise NotReady(f"{instance.name}: it is stopped: its PID 1 has ended", hint="start it again, or destroy it")
         endpoint = found.endpoint()
         if found.label.init == "systemd":
             readiness.wait_for_systemd(instance.name, endpoint, deadline)
@@ -257,14 +261,14 @@ class NativeSite(Site):
         """Have the holder end PID 1, or make a new one, and wait until that is so."""
         import signal
 
-        found = self._look(instance.record.id)
+        found = self._look(instance.record.id, instance.name)
         if (found.init is None) == stopped:
             return
         if found.holder is None or not labels.send(found.holder, signal.SIGUSR1 if stopped else signal.SIGUSR2):
             raise InstanceGone(f"{instance.name}: its sandbox is ending")
 
         def settled(last: bool) -> bool | None:
-            now = self._look(instance.record.id)
+            now = self._look(instance.record.id, instance.name)
             done = now.init is None if stopped else now.init is not None and readiness.has_pivoted(now.init)
             if last and not done:
                 raise NotReady(
@@ -275,13 +279,13 @@ class NativeSite(Site):
         poll(settled, deadline, interval=0.002)
 
     def freeze(self, instance: Instance) -> None:
-        freezer.freeze(self._look(instance.record.id))
+        freezer.freeze(self._look(instance.record.id, instance.name))
 
     def thaw(self, instance: Instance) -> None:
-        freezer.thaw(self._look(instance.record.id))
+        freezer.thaw(self._look(instance.record.id, instance.name))
 
     def snapshot(self, instance: Instance, key: str) -> Snapshot:
-        return snapshots.take(self._look(instance.record.id), self._store_name(key, instance.name), key)
+        return snapshots.take(self._look(instance.record.id, instance.name), self._store_name(key, instance.name), key)
 
     def snapshots(self) -> list[Snapshot]:
         return store.listed(self.scenario)
@@ -292,8 +296,12 @@ class NativeSite(Site):
     def revert(self, instance: Instance, snapshot: Snapshot, deadline: Deadline) -> Endpoint:
         """A new sandbox of the same name and id over the snapshot; the old one ends with its processes and files."""
         identifier = instance.record.id
-        self._look(identifier)
-        store.open_version(self._store_key(snapshot))
+        self._look(identifier, instance.name)
+        try:
+            store.open_version(self._store_key(snapshot))
+        except DriverFailed as error:
+            message = f"{instance.name}: there is no snapshot {snapshot.key!r} that it could go back to"
+            raise DriverFailed(message, hint=error.hint) from error
         self.destroy(instance)
         starting = self._start(instance.spec, snapshot, identifier, ())
         try:

@@ -26,8 +26,9 @@ def take(found: Found, name: str, key: str) -> Snapshot:
         raise DriverFailed(f"{found.label.platform}: its sandbox is ending")
     draft = store.home() / name / f".{secrets.token_hex(8)}"
     draft.mkdir(parents=True)
-    frozen = found.init is not None and freezer.freeze(found)
+    frozen = False
     try:
+        frozen = freezer.freeze(found)
         _copy(found, draft)
         size = _size(found, draft)
     except BaseException:
@@ -61,7 +62,7 @@ def _copy(found: Found, draft: Path) -> None:
         target = draft / layer
         target.mkdir()
         _run(found, ["cp", "-a", "--reflink=auto", "--", f"{layers}/{layer}/upper", str(target / "0")])
-        if layer != "plain":
+        if found.label.image:  # over the host's root a sandbox began with a copy
             for base in found.label.bases:
                 _link_earlier(found, Path(base) / layer, target)
 

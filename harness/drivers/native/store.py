@@ -14,6 +14,7 @@ import json
 import re
 import shutil
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -112,11 +113,13 @@ def publish(name: str, draft: Path, manifest: Manifest) -> Version:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove versions that are neither current nor in use; drafts belong to whoever writes them."""
+    """Remove versions that are neither current nor in use; drafts belong to whoever writes them, for a day."""
     current = (folder / "current").readlink().name if (folder / "current").is_symlink() else ""
     used = {base for found in labels.find() for base in found.label.bases}
     for entry in folder.iterdir():
-        version = entry.is_dir() and not entry.is_symlink() and not entry.name.startswith(".")
+        version = entry.is_dir() and not entry.is_symlink()
+        if entry.name.startswith("."):
+            version = version and entry.stat().st_mtime < time.time() - 86400
         if version and entry.name != current and str(entry) not in used:
             discard(entry)
 
