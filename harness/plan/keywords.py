@@ -8,22 +8,31 @@ from typing import Any
 from harness.plan import fields
 from harness.plan.fields import Fields, Wrong
 
-_LOOP_CONTROL = frozenset({"loop_var", "index_var", "label", "pause", "extended", "extended_allitems", "break_when"})
+_LOOP_CONTROL: dict[str, Callable[[Any], Any]] = {
+    "loop_var": fields.variable_name,
+    "index_var": fields.variable_name,
+    "label": lambda value: value,
+    "pause": fields.number,
+    "extended": fields.truth,
+    "extended_allitems": fields.truth,
+}
 
 
 def _loop_control(value: Any) -> dict[str, Any]:
-    control = fields.mapping(value)
-    for key, item in control.items():
-        if key not in _LOOP_CONTROL:
+    found = {}
+    for key, item in fields.mapping(value).items():
+        reader = _LOOP_CONTROL.get(key)
+        if reader is None:
             meant = fields.near(key, _LOOP_CONTROL)
-            known = f"did you mean {meant}?" if meant else f"known here: {', '.join(sorted(_LOOP_CONTROL))}"
+            known = f"did you mean {meant}?" if meant else f"known here: {', '.join(_LOOP_CONTROL)}"
             raise Wrong(f"unknown key; {known}", keys=(key,))
-        if key in ("loop_var", "index_var"):
-            try:
-                fields.variable_name(item)
-            except Wrong as wrong:
-                raise Wrong(wrong.words, keys=(key,)) from None
-    return control
+        if item is None:
+            continue
+        try:
+            found[key] = reader(item)
+        except Wrong as wrong:
+            raise Wrong(wrong.words, keys=(key,), hint=wrong.hint) from None
+    return found
 
 
 READERS: dict[str, Callable[[Any], Any]] = {

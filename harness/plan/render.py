@@ -23,13 +23,9 @@ def show(plan: Plan) -> None:
     from rich.console import Console
 
     console = Console()
-    if console.is_terminal:
-        console.print(tree(plan))
-        return
-    with console.capture() as lines:
-        console.print(tree(plan), width=100_000, crop=False, no_wrap=True)
-    for line in lines.get().splitlines():
-        print(line.rstrip())
+    if not console.is_terminal:
+        console = Console(width=1000)
+    console.print(tree(plan))
 
 
 def tree(plan: Plan) -> Tree:
