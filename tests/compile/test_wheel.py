@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from harness import registry
+from harness.cancellation import Cancellation
+from harness.compile import host_target
+from harness.compile.reference import ReferenceCompiler
 from harness.compile.source import source_digest, source_files
+from harness.compile.store import Store, locked
 
 PROJECT = Path(__file__).parents[2]
 
@@ -62,7 +68,7 @@ def test_the_shipped_sources_are_those_of_the_checkout(wheel: Path, tmp_path: Pa
 def test_an_installed_wheel_finds_its_data(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    script = "from harness.data import data_dir; print(data_dir('runner')); print(data_dir('fixtures'))"
+    script = "from harness.data import data_dir; print(data_dir('runner')); print(data_dir('molecule'))"
     told = subprocess.run(
         [sys.executable, "-c", script],
         cwd=tmp_path,
@@ -71,7 +77,56 @@ def test_an_installed_wheel_finds_its_data(wheel: Path, tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     ).stdout.split()
-    assert told == [str(tmp_path / "site" / "harness" / "_data" / name) for name in ("runner", "fixtures")]
+    assert told == [str(tmp_path / "site" / "harness" / "_data" / name) for name in ("runner", "molecule")]
+
+
+@pytest.mark.cargo
+@pytest.mark.sandbox
+@pytest.mark.skipif(sys.platform != "linux", reason="runs the native driver")
+def test_a_wheel_with_the_stub_needs_no_rust(tmp_path: Path) -> None:
+    """pip install in a new environment, then the two commands of the README in an empty folder."""
+    reason = [*ReferenceCompiler().diagnose(host_target()), *registry.driver("native").diagnose()]
+    if reason:
+        pytest.skip("; ".join(map(str, reason)))
+    cargo = Store().root / "cargo"
+    cargo.mkdir(parents=True, exist_ok=True)
+    with locked(cargo.with_suffix(".lock"), Cancellation()):
+        wheel = build("wheel", tmp_path / "dist", HARNESS_BUILD_STUB="1", CARGO_TARGET_DIR=str(cargo))
+    assert "-py3-none-manylinux" in wheel.name
+
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    pip: list[str | Path] = [
+        venv / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        wheel,
+    ]
+    subprocess.run(pip, check=True)
+    # What the wheel depends on comes from this environment, after what was installed there.
+    (site,) = venv.glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    env = {
+        "PATH": f"{venv / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": str(tmp_path / "home"),
+        "HARNESS_CACHE_DIR": str(tmp_path / "cache"),
+        "CARGO_HOME": str(tmp_path / "no-cargo"),
+        "CARGO": "/nonexistent",
+        "RUSTUP_HOME": str(tmp_path / "no-rustup"),
+    }
+    for command in (["init", "scenario", "web"], ["test", "-s", "web"]):
+        result = subprocess.run(
+            [venv / "bin" / "harness", *command], cwd=folder, env=env, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+    assert not list((tmp_path / "cache" / "store").glob("stub/*/*"))
 
 
 def test_the_sdist_holds_all_that_a_wheel_is_made_of(tmp_path: Path) -> None:
