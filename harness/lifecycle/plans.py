@@ -12,6 +12,7 @@ from pathlib import Path
 
 from harness import registry
 from harness.compile.base import CompileSettings
+from harness.compile.inspect import check_binary
 from harness.connections.base import Connection
 from harness.deploy.binary import BinaryRun, run_binary
 from harness.deploy.decide import Decision, decide
@@ -142,7 +143,10 @@ def _compile_all(
         number, target = by_name[name]
         payload = payloads[number]
         told = partial(context.event, step, payload.run_on[0])
-        return compiler.compile(payload, target, replace(settings, progress=told))
+        result = compiler.compile(payload, target, replace(settings, progress=told))
+        # Whichever compiler made it: what cannot run there is refused before it travels.
+        check_binary(result.binary_path, target)
+        return result
 
     outcome = context.each(list(by_name), build)
     targets: dict[str, BaseException] = {by_name[name][1]: error for name, error in outcome.failed.items()}
