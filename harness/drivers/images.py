@@ -35,6 +35,7 @@ Unpack = Callable[[Sequence[str]], Sequence[str]]
 
 _FORMAT = 1
 _SCRATCH_BYTES = 3 << 30
+_SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,8 @@ def _debootstrap(recipe: ImageRecipe, scratch: Path, tar: Path, tell: Tell) -> N
             from harness.sandbox.command import program
 
             command = program("scratch", [str(work), str(_SCRATCH_BYTES - (1 << 30)), "--", *command])
+    elif _available_memory() > _SCRATCH_BYTES and _is_roomy(_SHARED_MEMORY):
+        environment["TMPDIR"] = str(_SHARED_MEMORY)
     last: list[str] = []
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
@@ -211,6 +214,16 @@ def _debootstrap(recipe: ImageRecipe, scratch: Path, tar: Path, tell: Tell) -> N
             f"building {recipe.name}: mmdebstrap ended with {status}: " + "\n".join(last),
             hint="can `apt-get update` reach the package sources of this machine?",
         )
+
+
+def _is_roomy(folder: Path) -> bool:
+    """Whether an ordinary user's mmdebstrap can work there: writable, big enough, and programs may run."""
+    try:
+        seen = os.statvfs(folder)
+    except OSError:
+        return False
+    forbidden = seen.f_flag & (os.ST_NODEV | os.ST_NOEXEC)
+    return not forbidden and seen.f_bavail * seen.f_frsize > _SCRATCH_BYTES and os.access(folder, os.W_OK)
 
 
 def _available_memory() -> int:

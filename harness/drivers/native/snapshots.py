@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import subprocess
 import sys
@@ -52,25 +53,32 @@ def take(found: Found, name: str, key: str) -> Snapshot:
     return store.described(store.publish(name, draft, manifest).manifest)
 
 
+# cp -a keeps owners, modes, times, extended attributes and the 0/0 devices that are overlayfs's whiteouts. The layers
+# below, which only a sandbox on an image has, become hard links: no layer is ever written to again.
+_COPY = """
+set -e
+layers=$1 draft=$2; shift 2
+for layer in "$layers"/*; do
+    target=$draft/${layer##*/}
+    mkdir "$target"
+    cp -a --reflink=auto -- "$layer/upper" "$target/0"
+    number=1
+    for base; do
+        while [ -d "$base/${layer##*/}/$((number - 1))" ]; do
+            cp -al -- "$base/${layer##*/}/$((number - 1))" "$target/$number"
+            number=$((number + 1))
+        done
+    done
+done
+"""
+
+
 def _copy(found: Found, draft: Path) -> None:
-    """`cp -a` keeps owners, modes, times, extended attributes and the 0/0 devices that are overlayfs's whiteouts."""
     assert found.holder is not None
     # The holder's working folder is the sandbox's; its layers are mounted for the holder alone.
     layers = f"/proc/{found.holder.pid}/cwd/mounts/layers" if _root() else "mounts/layers"
-    listing = _run(found, ["ls", "-1", layers]).split()
-    for layer in listing:
-        target = draft / layer
-        target.mkdir()
-        _run(found, ["cp", "-a", "--reflink=auto", "--", f"{layers}/{layer}/upper", str(target / "0")])
-        if found.label.image:  # over the host's root a sandbox began with a copy
-            for base in found.label.bases:
-                _link_earlier(found, Path(base) / layer, target)
-
-
-def _link_earlier(found: Found, base: Path, target: Path) -> None:
-    """The layers below, as hard links: no layer is ever written to again."""
-    for number, earlier in enumerate(sorted(base.iterdir(), key=lambda one: int(one.name)) if base.is_dir() else []):
-        _run(found, ["cp", "-al", "--", str(earlier), str(target / str(number + 1))])
+    bases = found.label.bases if found.label.image else []  # over the host's root a sandbox began with a copy
+    _run(found, ["sh", "-c", _COPY, "sh", layers, str(draft), *bases])
 
 
 def _size(found: Found, folder: Path) -> int:
@@ -78,8 +86,6 @@ def _size(found: Found, folder: Path) -> int:
 
 
 def _root() -> bool:
-    import os
-
     return os.geteuid() == 0
 
 

@@ -1,0 +1,75 @@
+"""`harness images list|build|prune`."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.group(name="images", help="List, build or prune images.")
+def command() -> None:
+    pass
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def list_images(as_json: bool) -> None:
+    """The catalogue, and what of it has been built."""
+    from harness.drivers import images
+
+    built = images.built()
+    current = {recipe.folder for recipe in images.CATALOGUE.values()}
+    if as_json:
+        rows = [
+            {**image.model_dump(), "reference": image.reference, "current": image.folder in current} for image in built
+        ]
+        click.echo(json.dumps({"known": sorted(images.CATALOGUE), "built": rows}, indent=2))
+        return
+    missing = [name for name, recipe in images.CATALOGUE.items() if images.find(recipe.name) is None]
+    for image in built:
+        note = "" if image.folder in current else "  (of an earlier recipe: `harness images prune` removes it)"
+        click.echo(f"{image.name:<12} {image.reference:<42} {image.size / 1e6:>6.0f} MB  {_age(image.created)}{note}")
+    for name in missing:
+        click.echo(f"{name:<12} not built: `harness images build {name}`, or the first platform that asks for it")
+
+
+@command.command("build")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--force", is_flag=True, help="Build it anew: its packages grow stale.")
+@click.option("--max-age", type=float, metavar="DAYS", help="Build it anew if it is older than this.")
+def build(names: tuple[str, ...], force: bool, max_age: float | None) -> None:
+    """Build images from this machine's own package sources."""
+    import time
+
+    from harness.drivers import images
+
+    for name in names:
+        images.recipe_of(name)
+    for name in names:
+        there = images.find(name)
+        stale = there is not None and max_age is not None and time.time() - there.created > max_age * 86400
+        image = images.ensure(name, force=force or stale, tell=lambda line: click.echo(f"  {line}", err=True))
+        click.echo(f"{image.name}: {image.reference}, {image.size / 1e6:.0f} MB")
+
+
+@command.command("prune")
+@click.option("--all", "everything", is_flag=True, help="Also images of the present recipes.")
+def prune(everything: bool) -> None:
+    """Remove images of earlier recipes. What a platform or a snapshot lies on stays."""
+    from harness.drivers import images
+
+    removed, left = images.prune(everything=everything)
+    for image in removed:
+        click.echo(f"removed {image.reference}, {image.size / 1e6:.0f} MB")
+    for image in left:
+        click.echo(f"left    {image.reference}: a platform or a snapshot lies on it")
+    if not removed and not left:
+        click.echo("nothing to remove")
+
+
+def _age(created: float) -> str:
+    import time
+
+    days = (time.time() - created) / 86400
+    return f"built {days:.0f} days ago" if days >= 1 else "built today"
