@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from harness.sandbox import kernel
+from harness.sandbox import kernel, network
 
 assert sys.platform == "linux"
 
@@ -22,8 +22,9 @@ def main(arguments: list[str]) -> int:
             map_ids_of_self(*users)
         kernel.unshare(kernel.CLONE_NEWNS, "make a mount name space")
         kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
+        os.close(network.make(user_name_space="root" not in arguments))
         kernel.unshare(kernel.CLONE_NEWPID, "make a process id name space")
-        kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC, "make a network name space")
+        kernel.unshare(kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC, "make host name and ipc name spaces")
         kernel.mount("tmpfs", folder, "tmpfs", 0, "size=1m,mode=755")
         for name in ("lower", "upper", "work", "merged"):
             os.mkdir(f"{folder}/{name}")

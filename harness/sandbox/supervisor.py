@@ -20,7 +20,7 @@ import os
 import select
 import sys
 
-from harness.sandbox import kernel, layers, view
+from harness.sandbox import kernel, layers, network, view
 from harness.sandbox.recipe import Recipe
 from harness.sandbox.users import map_ids
 
@@ -164,6 +164,7 @@ class Holder:
         self.recipe = recipe
         self.tell = tell
         self.init = 0
+        self.network = -1
 
     def run(self, ask: int, mapped: int) -> None:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, "die with the supervisor", kernel.SIGKILL)
@@ -182,6 +183,8 @@ class Holder:
                 layers.bring_sources(self.recipe)
                 self._own_users(ask, mapped)
                 self._own_mounts()
+        if self.recipe.private_network:
+            self.network = network.make(user_name_space=self.recipe.user_name_space)
         layers.prepare(self.recipe)
         self.start(self.tell)
         self.recipe.files = []  # later starts keep what has become of them
@@ -207,7 +210,7 @@ class Holder:
     def start(self, tell: int) -> None:
         self.init = kernel.fork_into_new_pids()
         if self.init == 0:
-            _as_process(lambda: view.become_init(self.recipe, tell), tell)
+            _as_process(lambda: view.become_init(self.recipe, self.network, tell), tell)
 
     def wait(self, signals: int) -> None:
         """Serve until SIGTERM. PID 1 may end by itself: the sandbox is stopped then, not gone."""

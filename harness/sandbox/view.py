@@ -35,17 +35,19 @@ _READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-tr
 _LINKS = (("/proc/self/fd", "fd"), ("fd/0", "stdin"), ("fd/1", "stdout"), ("fd/2", "stderr"), ("pts/ptmx", "ptmx"))
 
 
-def become_init(recipe: Recipe, tell: int) -> None:
-    """Make the view and stay as PID 1. Never returns; raises OSError with what failed."""
+def become_init(recipe: Recipe, network: int, tell: int) -> None:
+    """Make the view and stay as PID 1. Never returns; raises OSError with what failed.
+
+    `network`: a descriptor of the sandbox's network name space, or -1 for the host's.
+    """
     kernel.prctl(kernel.PR_SET_PDEATHSIG, "die with the holder", kernel.SIGKILL)
     kernel.block_signals(())
     spaces = kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWCGROUP
     layers.join_cgroups(recipe.cgroups)
     kernel.unshare(spaces, "make mount, host name, ipc and cgroup name spaces")
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
-    if recipe.private_network:
-        kernel.unshare(kernel.CLONE_NEWNET, "make a network name space")
-        kernel.bring_up(b"lo")
+    if network >= 0:
+        kernel.setns(network, kernel.CLONE_NEWNET, "join the sandbox's network name space")
     kernel.sethostname(recipe.hostname)
     os.umask(0)
     host = _HostFiles(recipe)
