@@ -436,3 +436,8 @@ def test_a_scenario_that_is_not_there(load: Load, project: Path) -> None:
     with pytest.raises(UsageError, match="there is no scenario 'wbe'") as caught:
         load_scenario(project, "wbe", settings=load_settings(project))
     assert caught.value.hint == "did you mean web?"
+
+
+def test_windows_line_ends_and_a_byte_order_mark(load: Load) -> None:
+    text = b"\xef\xbb\xbf" + MINIMAL.replace("name: node1", "{name: node1, imge: x}").replace("\n", "\r\n").encode()
+    assert problems_of(lambda: load(text))[0].startswith("molecule/web/molecule.yml:3: platforms[0].imge")
