@@ -95,6 +95,11 @@ fn allowed(path: &Path, how: libc::c_int) -> bool {
     unsafe { libc::access(name.as_ptr(), how) == 0 }
 }
 
+/// Reads every argument: see `crate::survey`.
+pub(crate) fn survey(args: &Args) {
+    let _ = StatArgs::read(args);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

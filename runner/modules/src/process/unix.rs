@@ -265,7 +265,7 @@ fn end_group(pid: i32, group: bool, mut reaped: bool) {
     let until = Instant::now() + MERCY;
     while Instant::now() < until {
         reaped = reaped || reap(pid, false).is_some();
-        if reaped && !signal(0) {
+        if reaped && !(group && group_lives(pid)) {
             return;
         }
         pause(Duration::from_millis(10));
@@ -274,4 +274,27 @@ fn end_group(pid: i32, group: bool, mut reaped: bool) {
     if !reaped {
         reap(pid, true);
     }
+}
+
+/// Whether a process of the group runs. Where /proc tells, zombies do not count: a container's init may never reap
+/// them.
+fn group_lives(group: i32) -> bool {
+    // SAFETY: a plain system call; signal 0 only asks.
+    if unsafe { libc::kill(-group, 0) } != 0 {
+        return false;
+    }
+    let Ok(entries) = std::fs::read_dir("/proc") else { return true };
+    let mut seen = false;
+    for entry in entries.flatten() {
+        let Ok(stat) = std::fs::read_to_string(entry.path().join("stat")) else { continue };
+        seen = true;
+        // "pid (any name) state ppid pgrp ..."
+        let Some((_, rest)) = stat.rsplit_once(") ") else { continue };
+        let mut fields = rest.split(' ');
+        let state = fields.next();
+        if state != Some("Z") && fields.nth(1) == Some(group.to_string().as_str()) {
+            return true;
+        }
+    }
+    !seen
 }
