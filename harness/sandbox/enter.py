@@ -252,6 +252,7 @@ def _take_terminal(to_parent: socket) -> None:
     terminal = os.open(f"/dev/pts/{number}", os.O_RDWR | os.O_NOCTTY)
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
     sockets.send_fds(to_parent, [b"t"], [master])
+    to_parent.recv(1)
     for fd in (0, 1, 2):
         os.dup2(terminal, fd)
     if terminal > 2:
@@ -301,8 +302,9 @@ def _wait_with_terminal(child: Child, from_child: socket) -> int:
     from harness.sandbox import terminal
 
     message, fds, _, _ = sockets.recv_fds(from_child, 1, 1)
-    from_child.close()
     if not message or not fds:
         return _wait(child)
     with terminal.raw(0):
+        terminal.follow_size(fds[0])
+        from_child.send(b"g")  # only now: the command may ask for the size at once
         return terminal.relay(fds[0], child.signals, child.next)

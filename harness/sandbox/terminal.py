@@ -34,10 +34,9 @@ def relay(master: int, signals: int, handle: Callable[[], int | None]) -> int:
 
     `handle` is called for what can be read from `signals`. What the command wrote before its end is passed on.
     """
-    follow_size(master)
     sources = [master, 0, signals]
     status: int | None = None
-    while status is None or select.select([master], [], [], 0)[0]:
+    while status is None or (master in sources and select.select([master], [], [], 0)[0]):
         ready, _, _ = select.select(sources, [], [])
         if signals in ready and status is None:
             status = handle()
@@ -51,8 +50,6 @@ def relay(master: int, signals: int, handle: Callable[[], int | None]) -> int:
             data = _read(master)
             if data:
                 _write(1, data)
-            elif status is not None:
-                break
             else:
                 sources.remove(master)
     return status
