@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 import tty
 from collections.abc import Iterator
 from types import FrameType
@@ -45,16 +46,23 @@ class TerminalProcess(ChildProcess):
         source, target = 0, 1
         with _raw(source), _resized(self._master):
             keyboard: int | None = source
+            press: float | None = None
             while True:
-                alive = self._pump(None, also=keyboard)
+                # The end of a file is no state of a terminal but a key, lost when the program discards its input:
+                # so it is pressed again for as long as the program runs.
+                alive = self._pump(press, also=keyboard)
                 self._show(target)
                 if not alive:
                     return self._status()
-                if keyboard is not None and select.select([keyboard], [], [], 0)[0]:
+                if press is not None and time.monotonic() >= press:
+                    self.write(END_OF_FILE)
+                    press = time.monotonic() + 1
+                elif keyboard is not None and select.select([keyboard], [], [], 0)[0]:
                     typed = os.read(keyboard, CHUNK)
-                    if not typed:
-                        keyboard = None
-                    self.write(typed or END_OF_FILE)
+                    if typed:
+                        self.write(typed)
+                    else:
+                        keyboard, press = None, time.monotonic()
 
     def _show(self, target: int) -> None:
         left = memoryview(bytes(self._out))
