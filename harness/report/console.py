@@ -238,8 +238,9 @@ def _marks(unicode: bool) -> dict[str, str]:
 
 
 def _counts(of: str = "", /, **numbers: int) -> str:
-    told = ", ".join(f"{number} {name}" for name, number in numbers.items() if number)
-    return f"{told} {of}".strip() if told else f"0 {of}".strip()
+    """`8 changed, 2 ok`, `checks: 49 passed`."""
+    told = ", ".join(f"{number} {name}" for name, number in numbers.items() if number) or "none"
+    return f"{of}: {told}" if of else told
 
 
 def _task_line(host: str, record: TaskRecord) -> list[tuple[str, str]]:

@@ -32,7 +32,7 @@ def test_plain_lines_tell_steps_and_the_verdict(passed: TestReport) -> None:
     lines = walk(passed).splitlines()
     assert lines[0] == "web  run 20260102-1"
     assert lines[1].split() == ["ok", "converge", "web1", "1", "changed", "500", "ms"]
-    assert lines[2].split() == ["FAILED", "verify", "1", "passed,", "1", "failed", "checks", "1.25", "s"]
+    assert lines[2].split() == ["FAILED", "verify", "checks:", "1", "passed,", "1", "failed", "1.25", "s"]
     assert lines[3].split()[:3] == ["PASSED", "1.50", "s"]
     assert "cleanup" not in "".join(lines)
 
