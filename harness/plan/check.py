@@ -202,9 +202,7 @@ def _warn_of_play(plan: Plan, play: Play, index: int, faults: Faults) -> None:
         batch = play.batches[spot.batch]
         stray = [host for host in spot.task.hosts if host not in batch.hosts] if spot.task.hosts != batch.hosts else []
         if stray:
-            words = (
-                f"{', '.join(map(shown, stray[:5]))} is not among the hosts of the batch; the task runs there anyway"
-            )
+            words = f"{', '.join(map(shown, stray[:5]))}: not among the hosts of its batch, but it runs there"
             faults.add((*order.keys_of(plan, spot), "hosts"), words)
     _warn_of_handlers(plan, play, index, faults)
 

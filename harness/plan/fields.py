@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, TypeVar, cast
@@ -88,12 +88,13 @@ class Fields:
             return default
         return self.get(key, read, default)
 
-    def model(self, kind: type[M], known: frozenset[str], values: Mapping[str, Any]) -> M:
-        """`kind` made of values that have been read, with the fields that no reader knows beside its own."""
+    def model(self, kind: type[M], values: Mapping[str, Any], *, used: Collection[str] = ()) -> M:
+        """`kind` made of values that have been read, with the fields that it has no place for beside its own, but for
+        those that were `used` under other names."""
         made = build(kind, values)
         own = kind.model_fields
-        if made.__pydantic_extra__ is not None and len(self.raw) > len(known & self.raw.keys()):
-            found = {key: value for key, value in self.raw.items() if key not in known and key not in own}
+        if made.__pydantic_extra__ is not None:
+            found = {key: value for key, value in self.raw.items() if key not in own and key not in used}
             made.__pydantic_extra__.update(found)
         return made
 

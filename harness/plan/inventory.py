@@ -92,6 +92,7 @@ def _flattened(groups: dict[str, _Group], hosts: Sequence[str], keys: Keys, faul
         for child in groups[name].children:
             if child in depth and name != "all":
                 depth[child] = max(depth[child], depth[name] + 1)
+    members["all"] = dict.fromkeys(hosts)
     depth["all"] = 0
     order = {host: index for index, host in enumerate(hosts)}
     ranked = sorted(groups, key=lambda name: (depth[name], name))

@@ -140,6 +140,7 @@ def read_newer(value: dict[str, Any], digest: str, faults: Faults) -> Plan:
     """The plan, with placeholders where something could not be read; `faults` tells of them."""
     raw = Fields(value, (), faults)
     keywords.refuse_slips(raw, _PLAN, {})
+    metadata = _metadata(raw, digest)
     hosts: list[str] = raw.need("hosts", read_host_names, [])
     groups = inventory.read_groups(raw.mapped("groups"), hosts, ("groups",), faults, for_all={})
     given = inventory.read_variables(raw.mapped("group_vars"), groups.members, ("group_vars",), faults, what="group")
@@ -148,7 +149,7 @@ def read_newer(value: dict[str, Any], digest: str, faults: Faults) -> Plan:
     plays = list(_plays(raw, scope))
     count = sum(len(batch.tasks) for play in plays for batch in play.batches)
     values = {
-        "metadata": _metadata(raw, digest),
+        "metadata": metadata,
         "plays": plays,
         "hosts": hosts,
         "groups": groups.members,
@@ -158,7 +159,7 @@ def read_newer(value: dict[str, Any], digest: str, faults: Faults) -> Plan:
         "total_tasks": raw.get("total_tasks", fields.whole, count),
         "source_format": "rustle-plan",
     }
-    return raw.model(Plan, _PLAN, values)
+    return raw.model(Plan, values, used=("host_vars",))
 
 
 def read_host_names(value: Any) -> list[str]:
@@ -218,7 +219,7 @@ def _metadata(plan: Fields, digest: str) -> PlanMetadata:
         "check_mode": options.get("check_mode", fields.truth, False),
         "diff_mode": options.get("diff_mode", fields.truth, False),
     }
-    return raw.model(PlanMetadata, frozenset({"created_at", "rustle_plan_version", "plan_id"}), values)
+    return raw.model(PlanMetadata, values)
 
 
 def _hosts_vars(raw: Fields, hosts: list[str]) -> dict[str, dict[str, JsonValue]]:
@@ -260,7 +261,6 @@ def _play(raw: Fields, play_id: str, plan: Scope, renamed: dict[str, str]) -> Pl
     hosts = raw.get("hosts", plan.read_hosts, plan.default_hosts)
     scope = Scope(plan.hosts, plan.faults, hosts, keywords.play_keywords(raw), raw.listed("tags", fields.tags), renamed)
     raw.get("gather_facts", fields.truth, True)
-    known = _PLAY - {"strategy", "gather_facts"} - frozenset(keywords.INHERITED)
     values = {
         "play_id": play_id,
         "name": raw.get("name", fields.text, ""),
@@ -271,7 +271,7 @@ def _play(raw: Fields, play_id: str, plan: Scope, renamed: dict[str, str]) -> Pl
         "batches": [_batch(index, batch, scope) for index, batch in objects(raw, "batches", required=True)],
         "handlers": [read_handler(index, handler, scope) for index, handler in objects(raw, "handlers")],
     }
-    return raw.model(Play, known | {"strategy"}, values)
+    return raw.model(Play, values)
 
 
 def _batch(index: int, raw: Fields | None, play: Scope) -> Batch:
@@ -286,7 +286,7 @@ def _batch(index: int, raw: Fields | None, play: Scope) -> Batch:
         "tasks": [_task(at, task, scope) for at, task in objects(raw, "tasks", required=True)],
         "dependencies": raw.listed("dependencies", fields.identifiers),
     }
-    return raw.model(Batch, _BATCH - {"parallel_groups", "estimated_duration"}, values)
+    return raw.model(Batch, values)
 
 
 def _task(index: int, raw: Fields | None, scope: Scope) -> Task:
@@ -308,7 +308,7 @@ def _task(index: int, raw: Fields | None, scope: Scope) -> Task:
         estimated_duration=duration,
         risk_level=raw.get("risk_level", fields.text, None),
     )
-    return raw.model(Task, _TASK, values)
+    return raw.model(Task, values, used=("register",))
 
 
 def read_handler(index: int, raw: Fields | None, scope: Scope, *, id_key: str = "handler_id") -> Handler:
@@ -321,7 +321,7 @@ def read_handler(index: int, raw: Fields | None, scope: Scope, *, id_key: str = 
     if meaning.hosts is not None:
         values["when"] = [*values["when"], conditions.host_is_one_of(meaning.hosts)]
     values["handler_id"] = raw.need(id_key, fields.identifier, f"{PLACEHOLDER}{index}")
-    return raw.model(Handler, _HANDLER | {id_key}, values)
+    return raw.model(Handler, values, used=("register", "hosts", id_key))
 
 
 def common(raw: Fields, scope: Scope) -> tuple[dict[str, Any], conditions.Meaning]:

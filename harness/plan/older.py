@@ -99,7 +99,7 @@ def read_older(value: dict[str, Any], digest: str, faults: Faults) -> Plan:
         "total_tasks": len(tasks),
         "source_format": "execution-plan",
     }
-    return raw.model(Plan, frozenset({"metadata", "tasks", "handlers"}), values)
+    return raw.model(Plan, values, used=("tasks", "handlers"))
 
 
 def _host_names(bodies: dict[str, Any], faults: Faults) -> list[str]:
@@ -132,7 +132,7 @@ def _metadata(plan: Fields, digest: str) -> PlanMetadata:
         "rustle_plan_version": raw.get("rustle_plan_version", fields.text, None),
         "plan_id": raw.get("plan_id", fields.identifier, digest),
     }
-    return raw.model(PlanMetadata, frozenset({"created_at", "rustle_plan_version", "plan_id"}), values)
+    return raw.model(PlanMetadata, values)
 
 
 def _task(index: int, raw: Fields | None, scope: Scope) -> Task:
@@ -156,7 +156,7 @@ def _task(index: int, raw: Fields | None, scope: Scope) -> Task:
         execution_order=index,
     )
     template_variables(values)
-    return raw.model(Task, _TASK - {"task_type", "retry_policy", "failure_policy"}, values)
+    return raw.model(Task, values, used=("register", "id", "target_hosts"))
 
 
 def _module(raw: Fields) -> str:

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from harness.models.problems import nearest, shown
 from harness.plan.fields import Wrong
 
-_SUBSCRIPT = re.compile(r"(?P<name>.+)\[(?P<first>-?\d{1,9})?(?P<range>[:-])?(?P<last>\d{1,9})?\]")
+_SUBSCRIPT = re.compile(r"(?P<name>.+)\[(?P<first>-?\d{1,9})?((?P<range>[:-])(?P<last>\d{1,9})?)?\]")
 _SPECIAL = re.compile(r"[*?\[]")
 
 

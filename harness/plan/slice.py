@@ -102,7 +102,7 @@ def _all_groups(plan: Plan, scenario: Mapping[str, list[str]]) -> dict[str, list
     found = {name: list(members) for name, members in plan.groups.items()}
     for name, members in scenario.items():
         found[name] = list(dict.fromkeys([*found.get(name, ()), *members]))
-    found["all"] = list(dict.fromkeys([*plan.hosts, *found.get("all", ())]))
+    found["all"] = list(dict.fromkeys([*plan.hosts, *(host for members in found.values() for host in members)]))
     return found
 
 
