@@ -26,14 +26,18 @@ impl Mask {
                 patterns.extend(lines.map(str::to_owned)); // stdout_lines, grep, head ...
             }
             for text in [secret, trimmed] {
-                let json = Value::from(text).to_string();
-                patterns.push(json[1..json.len() - 1].to_owned());
-                patterns.push(runner_modules::args::python_json(&text.into()).trim_matches('"').to_owned());
                 if text.len() >= SHORTEST_LINE {
                     let encoded = base64::engine::general_purpose::STANDARD.encode(text);
                     patterns.push(encoded.trim_end_matches('=').to_owned());
                 }
             }
+        }
+        // As JSON writes them, and JSON within JSON.
+        for _ in 0..2 {
+            let escaped: Vec<String> = patterns.iter().flat_map(|text| escapes(text)).collect();
+            patterns.extend(escaped);
+            patterns.sort();
+            patterns.dedup();
         }
         patterns.retain(|pattern| !pattern.is_empty());
         patterns.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
@@ -63,6 +67,12 @@ impl Mask {
             other => other.clone(),
         }
     }
+}
+
+/// A text as it stands between the quotes of JSON: as serde writes it and as Python does.
+fn escapes(text: &str) -> [String; 2] {
+    let value = Value::from(text);
+    [value.to_string(), runner_modules::args::python_json(&value)].map(|json| json[1..json.len() - 1].to_owned())
 }
 
 #[cfg(test)]
