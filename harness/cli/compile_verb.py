@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,12 @@ def command(
     from harness.compile.base import CompileSettings
     from harness.compile.deliver import compile_plan
 
-    settings = CompileSettings(profile=profile, progress=Progress())
-    compiled = compile_plan(
-        file, targets=targets, compiler=compiler, settings=settings, output=output, on_warning=_warn
-    )
+    progress = Progress()
+    settings = CompileSettings(profile=profile, progress=progress)
+    with progress:
+        compiled = compile_plan(
+            file, targets=targets, compiler=compiler, settings=settings, output=output, on_warning=_warn
+        )
     if as_json:
         import json
 
@@ -58,8 +61,8 @@ def _warn(message: str) -> None:
     click.echo(message, err=True)
 
 
-class Progress:
-    """The first line for everyone; on a terminal then what cargo is at, in one line that changes."""
+class Progress(AbstractContextManager[None]):
+    """The first line for everyone; on a terminal then what cargo is at, in one line that changes and goes."""
 
     def __init__(self) -> None:
         self.begun = False
@@ -69,4 +72,8 @@ class Progress:
             self.begun = True
             click.echo(line, err=True)
         elif sys.stderr.isatty():
-            click.echo(f"\r\x1b[K  {line[:76]}", err=True, nl=line.startswith("Finished"))
+            click.echo(f"\r\x1b[K  {line[:76]}", err=True, nl=False)
+
+    def __exit__(self, *_: object) -> None:
+        if self.begun and sys.stderr.isatty():
+            click.echo("\r\x1b[K", err=True, nl=False)

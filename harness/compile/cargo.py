@@ -123,7 +123,10 @@ def _environment(job: BuildJob) -> Mapping[str, str]:
 def _dying_with_us() -> list[str]:
     """Even after SIGKILL to this process, cargo does not go on for nobody (prctl(2), PR_SET_PDEATHSIG)."""
     setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
-    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []
+    # busybox has one that does not know the option.
+    if setpriv is None or Path(setpriv).resolve().name == "busybox":
+        return []
+    return [setpriv, "--pdeathsig", "KILL", "--"]
 
 
 def _start(argv: list[str], env: Mapping[str, str], cwd: Path) -> subprocess.Popen[str]:
@@ -153,8 +156,12 @@ def _listen(stream: Iterable[str], told: deque[str], on_line: Callable[[str], No
 def _executables(stream: Iterable[str]) -> Iterable[Path]:
     """https://doc.rust-lang.org/cargo/reference/external-tools.html#artifact-messages"""
     for line in stream:
-        message = json.loads(line) if line.startswith("{") else {}
-        if message.get("reason") == "compiler-artifact" and message.get("executable"):
+        try:
+            message = json.loads(line)
+        except ValueError:
+            # A macro may print what it likes, and a cargo that is stopped ends in the midst of a line.
+            continue
+        if isinstance(message, dict) and message.get("reason") == "compiler-artifact" and message.get("executable"):
             yield Path(message["executable"])
 
 

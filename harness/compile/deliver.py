@@ -47,6 +47,8 @@ def compile_plan(
     triples = [known_target(target).triple for target in dict.fromkeys(targets or [host_target()])]
     chosen = registry.compiler(compiler)
     payloads = _slices(file, chosen.honours(), on_warning)
+    if output is not None and output.exists() and output.samefile(file):
+        raise UsageError(f"{output} is the plan itself", hint="name another place with --output")
     several = len(payloads) * len(triples) > 1
     if several and output is not None and output.exists() and not output.is_dir():
         raise UsageError(

@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -108,8 +109,7 @@ class ReferenceCompiler(Compiler):
         Raises ToolchainMissing, CompileFailed.
         """
         target = require_supported(triple)
-        if settings.profile not in PROFILES:
-            raise UsageError(f"there is no profile {settings.profile!r}", hint=f"known: {', '.join(PROFILES)}")
+        settings = _with_options(settings)
         with self._lock:
             known = self._stubs.get((triple, settings.profile))
             if known is not None:
@@ -193,6 +193,17 @@ def shipped_stub(crate: Path, triple: str, profile: str) -> Stub | None:
         return stub if fits and sha256_of(stub.path) == stub.sha256 else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _with_options(settings: CompileSettings) -> CompileSettings:
+    """The scenario's options for this compiler taken in. Raises UsageError for what it does not know."""
+    unknown = sorted(set(settings.options) - {"profile"})
+    if unknown:
+        raise UsageError(f"the reference compiler has no option {unknown[0]!r}", hint="it has: profile")
+    profile = settings.options.get("profile", settings.profile)
+    if profile not in PROFILES:
+        raise UsageError(f"there is no profile {profile!r}", hint=f"known: {', '.join(PROFILES)}")
+    return replace(settings, profile=str(profile))
 
 
 def _stub_of(entry: Entry) -> Stub:

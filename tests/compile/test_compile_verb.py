@@ -125,6 +125,14 @@ def test_several_slices_go_into_a_folder(different: Path, tmp_path: Path) -> Non
     assert "name a folder" in refused.stderr
 
 
+def test_the_plan_is_not_overwritten(same: Path) -> None:
+    before = same.read_bytes()
+    result = harness(same, "-o", same)
+    assert result.returncode == 2
+    assert "is the plan itself" in result.stderr
+    assert same.read_bytes() == before
+
+
 def test_all_that_is_wrong_is_told_and_nothing_is_compiled(tmp_path: Path) -> None:
     tasks = [task(1, ["node1"], module="no_such_module"), task(2, ["node1"], args={"message": "x"})]
     plan = write_plan(tmp_path / "plan.json", tasks, ["node1"])

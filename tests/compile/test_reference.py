@@ -200,6 +200,20 @@ def test_an_unknown_profile(crate: Path, store: Store) -> None:
         ReferenceCompiler(crate, store).compile(payload_of("a"), host_target(), CompileSettings(profile="fastest"))
 
 
+def test_a_scenarios_options(crate: Path, store: Store) -> None:
+    compiler = ReferenceCompiler(crate, store)
+    with pytest.raises(UsageError, match="has no option 'optimise'"):
+        compiler.compile(payload_of("a"), host_target(), CompileSettings(options={"optimise": 3}))
+    with pytest.raises(UsageError, match="there is no profile 'fast'"):
+        compiler.compile(payload_of("a"), host_target(), CompileSettings(options={"profile": "fast"}))
+
+
+@pytest.mark.cargo
+def test_the_profile_of_a_scenario(compiler: ReferenceCompiler, store: Store) -> None:
+    compiler.stub(host_target(), CompileSettings(options={"profile": "debug"}))
+    assert [entry.info["profile"] for entry in store.entries("stub")] == ["debug"]
+
+
 def test_text_that_no_utf8_can_hold() -> None:
     with pytest.raises(CompileFailed, match="UTF-8"):
         payload_bytes(payload_of("\ud800"))
