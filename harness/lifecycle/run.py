@@ -22,7 +22,7 @@ from harness.lifecycle.sequence import steps_of
 from harness.lifecycle.signals import Signals
 from harness.lifecycle.validation import build_report
 from harness.lifecycle.walk import Walker
-from harness.lifecycle.workspace import Workspace, new_run_id
+from harness.lifecycle.workspace import KEPT_RUNS, Workspace, new_run_id
 from harness.models.results import Fail, TestReport
 from harness.models.scenario import Scenario
 
@@ -96,6 +96,7 @@ class Run:
                 self._lock_scenario(stack)
             stack.enter_context(self._workspace.run_lock(self._id).acquire(self._verb, timeout=5.0))
             folder = self._workspace.open_run(self._id)
+            journal.forget_runs(self._workspace.prune(KEPT_RUNS))
             log = RunLog(folder)
             observer = Observers([self._outer, log])
             fleet = stack.enter_context(self._open_fleet(journal))

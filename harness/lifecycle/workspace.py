@@ -83,7 +83,7 @@ class Workspace:
             ) from error
 
     def open_run(self, run: RunId) -> Path:
-        """Make the run's folder, point `latest` at it, and drop the oldest ones."""
+        """Make the run's folder and point `latest` at it."""
         folder = self.run_folder(run)
         try:
             folder.mkdir(parents=True)
@@ -93,15 +93,17 @@ class Workspace:
                 f"cannot make the run's folder {folder}: {error.strerror or error}",
                 hint=f"free space on that disk, and make {self.runs} writable for you",
             ) from error
-        self.prune(KEPT_RUNS)
         return folder
 
-    def prune(self, keep: int) -> None:
-        """Remove all but the newest `keep` run folders; one whose run still lives stays."""
+    def prune(self, keep: int) -> list[RunId]:
+        """Remove all but the newest `keep` run folders, and say which; one whose run still lives stays."""
         folders = sorted(entry.name for entry in self.runs.iterdir() if entry.is_dir() and not entry.is_symlink())
+        pruned = []
         for name in folders[:-keep] if keep else folders:
             if is_free(self.run_lock_path(RunId(name))):
                 shutil.rmtree(self.runs / name, ignore_errors=True)
+                pruned.append(RunId(name))
+        return pruned
 
     def _point_latest(self, run: RunId) -> None:
         temporary = self.runs / f".latest-{run}"

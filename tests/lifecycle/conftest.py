@@ -108,6 +108,25 @@ class Project:
             return journal.instances()
 
 
+@pytest.fixture(scope="session")
+def _runner() -> None:
+    """The runner is built before anything is timed or interrupted."""
+    from harness import registry
+    from harness.compile import host_target
+    from harness.compile.base import CompileSettings
+    from harness.models.runner import Payload, PayloadPlay, PayloadTask
+
+    tasks = [PayloadTask(task_id="t", module="debug", args={"msg": "x"})]
+    payload = Payload(plan_id="p", run_on=["node1"], hosts={"node1": {}}, plays=[PayloadPlay(tasks=tasks)])
+    registry.compiler("reference").compile(payload, host_target(), CompileSettings())
+
+
+@pytest.fixture(autouse=True)
+def _built_runner(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("cargo"):
+        request.getfixturevalue("_runner")
+
+
 @pytest.fixture
 def fake_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "fake"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,16 @@ def test_old_runs_go_but_not_one_that_lives(tmp_path: Path) -> None:
     for run in runs:
         folder = workspace.open_run(run)
         (folder / "01-create.log").write_text("x")
-    workspace.prune(2)
+    script = "import sys, time; from pathlib import Path; from harness.lifecycle.locks import Lock; "
+    script += "Lock(Path(sys.argv[1])).acquire('test'); print('held', flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", script, str(workspace.run_lock_path(runs[0]))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as living:
+        assert living.stdout is not None
+        living.stdout.readline()
+        assert workspace.prune(2) == runs[1:3]
+        living.kill()
+    assert (workspace.runs / runs[0].value).is_dir()
+    assert workspace.prune(2) == runs[:1]
     assert sorted(path.name for path in workspace.runs.iterdir()) == [runs[3].value, runs[4].value, "latest"]
     assert (workspace.runs / "latest").resolve().name == runs[4].value
 
