@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from harness.cancellation import Cancellation
     from harness.deadline import Deadline
     from harness.models.verification import VerifyJob, VerifyOutcome
+    from harness.verify.process import Standby
 
 
 def run_verify(
@@ -23,8 +24,9 @@ def run_verify(
     on_line: Callable[[str], None] | None = None,
     deadline: Deadline | None = None,
     cancellation: Cancellation | None = None,
+    standby: Standby | None = None,
 ) -> VerifyOutcome:
     """Run one pytest child process over `job`; see `harness.verify.child.run_verify`."""
     from harness.verify.child import run_verify as run
 
-    return run(job, workdir=workdir, on_line=on_line, deadline=deadline, cancellation=cancellation)
+    return run(job, workdir=workdir, on_line=on_line, deadline=deadline, cancellation=cancellation, standby=standby)

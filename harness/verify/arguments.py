@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from harness.models.verification import VerifyJob
 JUNIT = "junit.xml"
 
 
-def command_line(job: VerifyJob, workdir: Path) -> list[str]:
-    """One command for all tests and checks. The project's own pytest settings hold; nothing is written beside them."""
+def pytest_arguments(job: VerifyJob, workdir: Path) -> list[str]:
+    """For all tests and checks. The project's own pytest settings hold; nothing is written beside them."""
     nothing = workdir / "no-tests"
     chosen = chosen_tests(job)
     paths: list[Path] = [] if chosen else [*([job.directory] if job.directory.exists() else []), *job.additional]
@@ -24,7 +23,6 @@ def command_line(job: VerifyJob, workdir: Path) -> list[str]:
         nothing.mkdir(exist_ok=True)
         paths = [nothing]
     return [
-        *(sys.executable, "-m", "pytest"),
         *("-p", "harness", "-p", "pytest11.testinfra", "-p", "no:cacheprovider"),
         *("--continue-on-collection-errors", "--no-header", "--tb=short"),
         f"--junitxml={workdir / JUNIT}",

@@ -1,35 +1,28 @@
-"""The one pytest child process of a verify step: started, listened to, ended, and what it found."""
+"""A verify step: one pytest child process, and what it found."""
 
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 from xml.sax.saxutils import escape
 
 from harness.cancellation import Cancellation
 from harness.deadline import Deadline
-from harness.errors import HarnessError, InvalidInput, Problem
+from harness.errors import InvalidInput, Problem
 from harness.lifecycle.secrets import Mask
 from harness.models.verification import VerifyJob, VerifyOutcome
-from harness.verify.arguments import JUNIT, chosen_tests, command_line
+from harness.verify.arguments import JUNIT, chosen_tests, pytest_arguments
 from harness.verify.findings import outcome_of
 from harness.verify.plan_checks import checks_of, unchecked_of
+from harness.verify.plugin import JOB
+from harness.verify.process import Child, Standby
 from harness.verify.records import RECORDS
-from harness.verify.session import JOB, LIFELINE
 
 LOG = "verify.log"
 _IN_ATTRIBUTES = {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#09;"}
 """As xml.etree writes an attribute."""
-_GRACE = 5.0
-"""Seconds that pytest has to end by itself after an interrupt."""
-
 _OURS = ("PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID")
 """What another pytest around this one leaves in the environment: not for the child."""
 
@@ -41,27 +34,36 @@ def run_verify(
     on_line: Callable[[str], None] | None = None,
     deadline: Deadline | None = None,
     cancellation: Cancellation | None = None,
+    standby: Standby | None = None,
 ) -> VerifyOutcome:
     """Run `job` in one pytest child process; its records, `verify.log` and `junit.xml` stay in `workdir`.
 
     `on_line` gets every line of output as it comes, secrets masked. When `deadline` passes, or `cancellation` is
-    called, pytest is interrupted and what was found so far comes back. Raises InvalidInput for expectations that
-    cannot be met and tests that are missing, HarnessError when pytest refuses its arguments.
+    called, pytest is interrupted and what was found so far comes back. `standby` is a child that was started
+    before. Raises InvalidInput for expectations that cannot be met and tests that are missing, HarnessError when
+    pytest refuses its arguments.
     """
     job = _completed(job)
     checks = checks_of(job)
     workdir.mkdir(parents=True, exist_ok=True)
-    mask = Mask(job.secrets)
     (workdir / RECORDS).unlink(missing_ok=True)
     with _job_file(job, workdir) as path:
-        child = _Child(command_line(job, workdir), _environment(job, path), _folder(job, workdir))
-        tail = child.listen(workdir / LOG, mask, on_line, deadline, cancellation)
+        ended = _child(job, standby).run(
+            pytest_arguments(job, workdir),
+            _environment(job, path),
+            _folder(job, workdir),
+            log=workdir / LOG,
+            mask=Mask(job.secrets),
+            on_line=on_line,
+            deadline=deadline,
+            cancellation=cancellation,
+        )
     _mask_junit(workdir / JUNIT, job.secrets)
     return outcome_of(
         workdir,
-        rc=child.rc,
-        tail=tail,
-        stopped=child.stopped,
+        rc=ended.rc,
+        tail=ended.tail,
+        stopped=ended.stopped,
         unchecked=unchecked_of(job, checks),
     )
 
@@ -88,7 +90,14 @@ def _folder(job: VerifyJob, workdir: Path) -> Path:
 
 def _environment(job: VerifyJob, path: Path) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in _OURS}
-    return {**environment, **job.env, JOB: str(path), "PYTHONUNBUFFERED": "1"}
+    return {**environment, **job.env, JOB: str(path)}
+
+
+def _child(job: VerifyJob, standby: Standby | None) -> Child:
+    """What Python reads as it starts (PYTHONPATH) has to be there then: the interpreter itself is told no later."""
+    if any(name.startswith("PYTHON") for name in job.env):
+        return Child({**os.environ, **job.env})
+    return standby.take() if standby is not None else Child()
 
 
 @contextmanager
@@ -102,108 +111,6 @@ def _job_file(job: VerifyJob, workdir: Path) -> Iterator[Path]:
         yield path
     finally:
         path.unlink(missing_ok=True)
-
-
-class _Child:
-    """pytest in a session of its own: a Ctrl-C at the terminal reaches it through us, once, and it takes all
-    that its tests started with it."""
-
-    def __init__(self, command: list[str], environment: dict[str, str], folder: Path) -> None:
-        self.stopped: str | None = None
-        """Why it was stopped before its end, in words."""
-        self.rc = 0
-        self._held: int | None = None
-        handed: tuple[int, ...] = ()
-        if sys.platform != "win32":
-            ours, self._held = os.pipe()
-            handed = (ours,)
-            environment = {**environment, LIFELINE: str(ours)}
-        try:
-            self._process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=sys.platform != "win32",
-                pass_fds=handed,
-            )
-        except OSError as error:
-            raise HarnessError(f"pytest could not be started: {error}") from error
-        finally:
-            for descriptor in handed:
-                os.close(descriptor)
-
-    def listen(
-        self,
-        log: Path,
-        mask: Mask,
-        on_line: Callable[[str], None] | None,
-        deadline: Deadline | None,
-        cancellation: Cancellation | None,
-    ) -> str:
-        """Until it ends; returns its last words. Whatever is raised here ends it first."""
-        with ExitStack() as stack:
-            stack.callback(self._close)
-            output = stack.enter_context(log.open("w", encoding="utf-8"))
-            if deadline is not None:
-                timer = threading.Timer(
-                    deadline.remaining(), lambda: self.stop(f"it did not end within {deadline.seconds:g} seconds")
-                )
-                timer.daemon = True
-                timer.start()
-                stack.callback(timer.cancel)
-            if cancellation is not None:
-                stack.enter_context(cancellation.stopping(lambda: self.stop("it was called off")))
-            assert self._process.stdout is not None
-            return self._read(self._process.stdout, output, mask, on_line)
-
-    def stop(self, why: str) -> None:
-        """Interrupt it; kill it when it has not ended after the grace."""
-        if self.stopped is None:
-            self.stopped = why
-            self._signal("SIGINT")
-            killer = threading.Timer(_GRACE, lambda: self._signal("SIGKILL"))
-            killer.daemon = True
-            killer.start()
-
-    def _read(self, stdout: IO[bytes], output: IO[str], mask: Mask, on_line: Callable[[str], None] | None) -> str:
-        tail: list[str] = []
-        for raw in stdout:
-            line = mask.text(raw.decode(errors="backslashreplace").rstrip("\r\n"))
-            output.write(line + "\n")
-            tail = [*tail[-79:], line]
-            if on_line is not None:
-                on_line(line)
-        self.rc = self._process.wait()
-        return "\n".join(tail)
-
-    def _close(self) -> None:
-        """Nothing of it is left when this returns."""
-        if self._process.poll() is None:
-            self.stop("it was interrupted")
-            try:
-                self._process.wait(_GRACE)
-            except subprocess.TimeoutExpired:
-                self._signal("SIGKILL")
-                self._process.wait()
-        self.rc = self._process.returncode
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
-
-    def _signal(self, name: str) -> None:
-        if sys.platform == "win32":
-            self._process.terminate()
-            return
-        if self._process.returncode is None:
-            try:
-                os.killpg(self._process.pid, signal.Signals[name])
-            except ProcessLookupError:
-                return
 
 
 def _mask_junit(path: Path, secrets: list[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Generator
 from pathlib import Path
 
@@ -20,15 +19,12 @@ from harness.verify.hosts import Address, Hosts, NobodyLeft
 from harness.verify.items import CheckItem
 from harness.verify.looks import Looks
 from harness.verify.plan_checks import checks_of, unique_ids
+from harness.verify.plugin import JOB
 from harness.verify.records import RECORDS, Recorder
-
-JOB = "HARNESS_VERIFY_JOB"
-LIFELINE = "HARNESS_VERIFY_LIFELINE"
 
 
 def install(config: pytest.Config, path: str) -> None:
     """Read the job and register what runs it. Raises pytest.UsageError when it cannot be read."""
-    _hold_lifeline()
     try:
         job = VerifyJob.model_validate_json(Path(path).read_bytes())
         checks = checks_of(job)
@@ -115,21 +111,3 @@ class Session:
 
     def _connect(self, platform: str) -> Connection:
         return self._hosts.connection(Address(platform, self._job.scenario))
-
-
-def _hold_lifeline() -> None:
-    """End with the parent: it holds the other end of this pipe, which closes even when it is killed."""
-    text = os.environ.pop(LIFELINE, "")
-    if not text or sys.platform == "win32":
-        return
-    descriptor = int(text)
-    os.set_inheritable(descriptor, False)
-
-    def wait() -> None:
-        import signal
-
-        os.read(descriptor, 1)
-        # This process leads its own group: what tests started goes with it.
-        os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=wait, daemon=True, name="lifeline").start()

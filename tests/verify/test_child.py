@@ -20,6 +20,7 @@ from harness.models.results import CheckResult, HostExecutionResult, Success, Ta
 from harness.models.verification import VerifyJob, VerifyOutcome
 from harness.verify import run_verify
 from harness.verify.arguments import option_arguments
+from harness.verify.process import Standby
 from tests.verify.conftest import JobMaker
 
 
@@ -375,6 +376,27 @@ def test_a():
         run_verify(job, workdir=tmp_path / "work", on_line=interrupt)
     assert _gone(int((tmp_path / "pid").read_text()))
     assert not list((tmp_path / "work").glob("*job*"))
+
+
+def test_a_child_on_standby(make_job: JobMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sees the world of the moment in which it is used, serves once, and goes when it is not used."""
+    job = make_job()
+    write(
+        job, "test_a.py", "import os\ndef test_a():\n    assert os.environ['LATER'] == os.path.basename(os.getcwd())\n"
+    )
+    with Standby() as standby:
+        monkeypatch.setenv("LATER", "scenario")
+        for _ in range(2):
+            outcome = run_verify(job, workdir=tmp_path / "work", standby=standby)
+            assert (outcome.passed, outcome.failed, outcome.errors) == (1, 0, 0), outcome.suite
+    with Standby() as standby:
+        unused = standby.take()
+    assert unused.alive
+    unused.discard()
+    assert not unused.alive
+    with Standby() as standby:
+        assert standby.waiting
+    assert not standby.waiting
 
 
 PARENT = """
