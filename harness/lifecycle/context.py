@@ -26,6 +26,7 @@ from harness.models.scenario import Scenario
 
 if TYPE_CHECKING:
     from harness.lifecycle.plans import CheckedPlan
+    from harness.verify.process import Standby
 
 T = TypeVar("T")
 
@@ -74,6 +75,8 @@ class Context:
     """When set, these platforms alone are looked at."""
     plans: dict[Path, CheckedPlan] = field(default_factory=dict)
     """Those read so far in this run."""
+    standby: Standby | None = None
+    """A pytest that loads ahead of the verify step."""
 
     @property
     def hosts(self) -> list[str]:

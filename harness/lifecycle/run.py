@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness import registry
 from harness.deadline import Deadline
@@ -72,6 +73,16 @@ def perform(scenario: Scenario, verb: str, options: RunOptions, observer: Observ
     return run.perform()
 
 
+def _with_standby(context: Context, steps: Sequence[str], stack: ExitStack) -> Context:
+    """pytest is loaded while platforms are made and plans compiled: half of what a small verify step takes."""
+    verifier = context.scenario.verifier
+    if "verify" not in steps or not verifier.enabled or verifier.name != "testinfra":
+        return context
+    from harness.verify.process import Standby
+
+    return replace(context, standby=stack.enter_context(Standby()))
+
+
 class Run:
     """The resources of one run, opened in order and closed in reverse, whatever happens."""
 
@@ -125,8 +136,8 @@ class Run:
             context.fleet.adopt(context.note, to_destroy=self._verb == "destroy")
         steps = steps_of(self._scenario, self._verb, done=_done(context))
         context.observer.run_started(self._scenario.name, self._id.value, steps)
-        with suppress(Interrupted):  # what it made is cleaned up, and the ledger knows
-            Walker(context, log).walk(steps)
+        with ExitStack() as stack, suppress(Interrupted):  # what it made is cleaned up, and the ledger knows
+            Walker(_with_standby(context, steps, stack), log).walk(steps)
         report = build_report(context)
         code = exit_code(context, report)
         context.journal.end_run(self._id, _outcome(code))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lifecycle.conftest import Project, existing
+from tests.projects import Project, existing
 
 TWO = ({"name": "node1"}, {"name": "node2"})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.lifecycle.journal import Journal
-from tests.lifecycle.conftest import Project, existing, plan, task
+from tests.projects import Project, existing, plan, task
 
 pytestmark = pytest.mark.cargo
 

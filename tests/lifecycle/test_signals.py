@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lifecycle.conftest import Project, existing, start, task
+from tests.projects import Project, existing, start, task
 
 pytestmark = pytest.mark.cargo
 

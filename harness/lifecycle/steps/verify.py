@@ -41,6 +41,7 @@ def _run(context: Context, job: VerifyJob) -> VerifyOutcome:
             on_line=lambda line: context.log_line("verify", line),
             deadline=context.deadline,
             cancellation=context.cancellation,
+            standby=context.standby,
         )
 
     # The child gets some seconds to end by itself, so that what it found so far is not lost.
