@@ -85,12 +85,13 @@ fn gid_of(name: &str) -> Result<u32, Failure> {
 }
 
 #[must_use]
+#[allow(clippy::useless_conversion)] // a mode is 16 bits on some targets
 pub(crate) fn umask() -> u32 {
     // SAFETY: umask cannot fail; the runner has one thread, so nobody sees the zero in between.
     unsafe {
         let mask = libc::umask(0o022);
         libc::umask(mask);
-        u32::from(mask)
+        mask.into()
     }
 }
 

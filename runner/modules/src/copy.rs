@@ -157,7 +157,8 @@ fn destination(own: &CopyArgs, context: &Context) -> Result<(PathBuf, Outcome), 
         )));
     }
     let parent = dest.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !parent.is_dir() && !(context.check && own.into_folder) {
+    let would_be_made = context.check && own.into_folder;
+    if !parent.is_dir() && !would_be_made {
         return Err(Failure::new(format!("Destination directory {} does not exist", parent.display()))
             .with("dest", dest.to_string_lossy().into_owned()));
     }
@@ -194,11 +195,12 @@ pub(crate) fn write(writing: &Writing, dest: &Path, data: &[u8], force: bool, co
     }
     let differs = linked || before.as_deref() != Some(data);
     let mut outcome = Outcome::new(differs).with("dest", dest.to_string_lossy().into_owned());
-    if differs && !context.check {
-        if let Some(backup) = writing.replace(dest, data, context)? {
-            outcome.artifacts.push(absolute(&backup));
-            outcome.set("backup_file", backup.to_string_lossy().into_owned());
-        }
+    if differs
+        && !context.check
+        && let Some(backup) = writing.replace(dest, data, context)?
+    {
+        outcome.artifacts.push(absolute(&backup));
+        outcome.set("backup_file", backup.to_string_lossy().into_owned());
     }
     if dest.exists() && !(differs && context.check) {
         let attributes = writing.attributes.apply(dest, context.check)?;

@@ -173,7 +173,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> ModuleResult {
         }
     }
     outcome.set("cache_updated", updated);
-    outcome.set("cache_update_time", cache_time().map_or(0, |time| seconds(time)));
+    outcome.set("cache_update_time", cache_time().map_or(0, seconds));
     Ok(outcome)
 }
 
