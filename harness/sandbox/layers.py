@@ -66,15 +66,17 @@ def prepare(recipe: Recipe) -> None:
     kernel.mount("tmpfs", f"{directory}/nodes", "tmpfs", kernel.MS_NOSUID | kernel.MS_NOEXEC, "size=1m,mode=755")
     _make_nodes(f"{directory}/nodes", recipe)
     for _, source, layer, hidden, bases in recipe.overlays:
-        for part in ("upper", "work", "mask"):
+        for part in ("upper", "work", "mask") if hidden else ("upper", "work"):
             os.makedirs(recipe.layer(layer, part), mode=0o755)
         _look_like(bases[0] if bases else source, recipe.layer(layer, "upper"))
-        _look_like(source, recipe.layer(layer, "mask"))
+        if hidden:
+            _look_like(source, recipe.layer(layer, "mask"))
         for path in hidden:
             hide(source, path, recipe.layer(layer, "mask"), user_name_space=recipe.user_name_space)
         if recipe.copy_bases:
             for base in bases:
-                _copy(base, recipe.layer(layer, "upper"))
+                if os.listdir(base):
+                    _copy(base, recipe.layer(layer, "upper"))
     if recipe.copy_bases:
         recipe.overlays = [(*overlay[:4], []) for overlay in recipe.overlays]
     if recipe.plain:

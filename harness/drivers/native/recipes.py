@@ -60,10 +60,8 @@ def _release() -> tuple[int, int]:
 def recipe(wanted: Wanted) -> Recipe:
     options = wanted.options
     view, file_mounts = _view(wanted)
-    targets = {overlay.target for overlay in view.overlays}
-    missing = wanted.base.targets() - targets - {""} if wanted.base else None
-    if missing:
-        raise ValueError(f"it holds changes below {', '.join(sorted(missing))}, where nothing is mounted now")
+    if wanted.base is not None:
+        _check_base(view, wanted.base)
     systemd = options.init == "systemd"
     users = wanted.users
     pid_one = wanted.capabilities | {"SYS_ADMIN"} if systemd else frozenset[str]()
@@ -92,6 +90,15 @@ def recipe(wanted: Wanted) -> Recipe:
         private_network=options.network != "host",
         keep=wanted.keep,
     )
+
+
+def _check_base(view: mounts.View, base: Version) -> None:
+    """Every layer of the snapshot must have its place. Raises ValueError."""
+    if bool(view.plain) != ("" in base.targets()):
+        raise ValueError("it was taken with another `upper:`, or by another user, and is laid out in another way")
+    missing = base.targets() - {overlay.target for overlay in view.overlays} - {""}
+    if missing:
+        raise ValueError(f"it holds changes below {', '.join(sorted(missing))}, where nothing is mounted now")
 
 
 def _overlay(overlay: mounts.Overlay, wanted: Wanted) -> tuple[str, str, str, list[str], list[str]]:

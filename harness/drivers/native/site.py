@@ -321,15 +321,17 @@ class NativeSite(Site):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Instances go by `destroy`; what is not kept and still lives here would end with this process anyway."""
-        if self.keep:
-            return
-        for identifier in list(self._supervisors):
-            process = self._supervisors.pop(identifier)
+        for identifier, process in self._supervisors.items():
+            if self.keep:
+                if process.poll() is None:
+                    process.returncode = 0  # it lives on; Popen would warn of a child that nobody waits for
+                continue
             if process.stdin is not None:
                 process.stdin.close()
             process.terminate()
             process.wait()
             remains.remove(identifier)
+        self._supervisors.clear()
 
 
 def _make_folder(wanted: Wanted, label: Label) -> None:

@@ -1,0 +1,416 @@
+"""Root inside tries to reach the host. Everything is tried for real; nothing of it may have an effect outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.deadline import Deadline
+from harness.models.endpoint import Sandbox
+from tests.drivers.native.conftest import World, ask, output, run
+
+pytestmark = [pytest.mark.root, pytest.mark.sandbox]
+
+# Each attempt returns normally only if it was allowed. None would do lasting harm if it were: what is opened is not
+# written to, and what is set is set to its present value.
+ATTEMPTS = r"""
+import ctypes, errno, json, os, socket, stat, subprocess, sys, time
+given = json.loads(sys.argv[1])
+libc = ctypes.CDLL(None, use_errno=True)
+attempts = {}
+
+def attempt(function):
+    attempts[function.__name__] = function
+
+def call(result):
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+def command(*argv):
+    done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise OSError(0, f"{done.returncode}: {done.stderr.strip()}")
+
+def opens(path, flags=os.O_RDONLY):
+    os.close(os.open(path, flags))
+
+def reads_device(where, kind, device):
+    path = f"{where}/harness-device"
+    os.mknod(path, kind | 0o600, os.makedev(*device))
+    try:
+        fd = os.open(path, os.O_RDONLY)
+        os.read(fd, 16)
+    finally:
+        os.unlink(path)
+
+for place in ("/tmp", "/dev", "/dev/shm", "/run", "/root", "/var/lib", "/usr"):
+    for name, kind, device in (("disk", stat.S_IFBLK, given["disk"]), ("memory", stat.S_IFCHR, [1, 1]),
+                               ("kernel_log", stat.S_IFCHR, [1, 11])):
+        attempts[f"read_{name}_by_a_node_in_{place}"] = (
+            lambda place=place, kind=kind, device=device: reads_device(place, kind, device))
+
+for path in ("/proc/sys/kernel/core_pattern", "/proc/sys/vm/swappiness", "/proc/sys/kernel/hostname",
+             "/proc/sysrq-trigger", "/proc/irq/default_smp_affinity", "/sys/kernel/mm/ksm/run", "/sys/power/state",
+             "/sys/kernel/uevent_helper"):
+    attempts[f"open_{path}_to_write"] = lambda path=path: opens(path, os.O_WRONLY)
+for path in ("/proc/kcore", "/dev/mem", "/dev/kmsg", "/dev/fuse", "/dev/kvm", "/dev/loop0", "/dev/loop-control",
+             "/dev/vsock", "/dev/net/tun"):
+    def there(path=path):
+        fd = os.open(path, os.O_RDONLY)
+        if not os.read(fd, 1):
+            raise OSError(0, "it is empty")
+    attempts[f"read_{path}"] = there
+
+@attempt
+def sysctl():
+    command("sysctl", "-w", "vm.swappiness=" + open("/proc/sys/vm/swappiness").read().strip())
+
+@attempt
+def set_the_clock():
+    command("date", "-s", "@%d" % time.time())
+
+@attempt
+def set_the_clock_by_system_call():
+    call(libc.settimeofday((ctypes.c_long * 2)(int(time.time()), 0), None))
+
+@attempt
+def load_a_module():
+    call(libc.syscall(given["init_module"], b"", 0, b""))
+
+@attempt
+def host_name():
+    command("hostname", "harness-was-here")
+
+@attempt
+def firewall():
+    command("iptables", "-A", "INPUT", "-j", "ACCEPT")
+
+@attempt
+def network_device():
+    command("ip", "link", "set", "lo", "mtu", "1400")
+
+@attempt
+def mount_anything():
+    call(libc.mount(b"tmpfs", b"/mnt", b"tmpfs", 0, None))
+
+@attempt
+def remount_writable():
+    call(libc.mount(b"none", b"/proc/sys", None, 0x20 | 0x1000, None))
+
+@attempt
+def uncover_what_is_masked():
+    call(libc.umount2(b"/proc/sys", 2))
+
+@attempt
+def mount_name_space():
+    call(libc.unshare(0x00020000))
+
+@attempt
+def user_name_space():
+    call(libc.unshare(0x10000000))
+
+@attempt
+def new_mount_interface():
+    call(libc.syscall(428, -100, b"/", 1))
+
+@attempt
+def kernel_log():
+    call(libc.klogctl(3, ctypes.create_string_buffer(64), 64))
+
+@attempt
+def keyring():
+    call(libc.syscall(given["keyctl"], 0, -4, 0))
+
+@attempt
+def hypervisor():
+    socket.socket(40, socket.SOCK_STREAM).close()
+
+@attempt
+def reboot():
+    call(libc.reboot(0x89ABCDEF))  # turns Ctrl-Alt-Del into a plain signal: harmless
+
+@attempt
+def bpf():
+    call(libc.syscall(given["bpf"], 0, ctypes.create_string_buffer(64), 64))
+
+@attempt
+def process_of_the_host():
+    os.kill(given["canary"], 0)
+
+@attempt
+def trace_a_process_of_the_host():
+    call(libc.ptrace(0x4206, given["canary"], None, None))
+
+@attempt
+def executable_of_pid_1():
+    os.readlink("/proc/1/exe")
+
+@attempt
+def descriptors_of_pid_1():
+    os.readlink("/proc/1/fd/0")
+
+@attempt
+def trace_pid_1():
+    call(libc.ptrace(0x4206, 1, None, None))
+
+@attempt
+def abstract_socket():
+    with socket.socket(socket.AF_UNIX) as one:
+        one.connect("\0" + given["abstract"])
+
+@attempt
+def socket_in_the_file_system():
+    with socket.socket(socket.AF_UNIX) as one:
+        one.connect(given["socket"])
+
+@attempt
+def fifo_in_the_file_system():
+    opens(given["fifo"], os.O_WRONLY | os.O_NONBLOCK)
+
+@attempt
+def docker():
+    with socket.socket(socket.AF_UNIX) as one:
+        one.connect("/run/docker.sock")
+
+@attempt
+def loopback_of_the_host():
+    socket.create_connection(("127.0.0.1", given["port"]), 2).close()
+
+@attempt
+def home():
+    opens(given["home"] + "/.ssh/id_ed25519")
+
+@attempt
+def credentials_named_by_a_variable():
+    opens(given["credentials"])
+
+@attempt
+def control_groups():
+    if not any("cgroup.procs" in names for _, _, names in os.walk("/sys/fs/cgroup")):
+        raise OSError(0, "there are none")
+    raise OSError(0, "only its own") if given["systemd"] else AssertionError
+
+@attempt
+def by_handle():
+    call(libc.syscall(given["open_by_handle_at"], -100, ctypes.create_string_buffer(64), 0))
+
+@attempt
+def out_of_the_root_by_chroot():
+    os.makedirs("/tmp/jail", exist_ok=True)
+    root = os.open("/", os.O_RDONLY)
+    child = os.fork()
+    if child == 0:
+        os.chroot("/tmp/jail")
+        os.fchdir(root)
+        for _ in range(64):
+            os.chdir("..")
+        os.chroot(".")
+        os._exit(0 if os.path.exists(given["marker"]) else 1)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        raise OSError(0, "the marker is not in sight")
+
+results = {}
+for name, function in attempts.items():
+    try:
+        function()
+        results[name] = "ALLOWED"
+    except FileNotFoundError as error:
+        results[name] = f"missing: {error}"
+    except OSError as error:
+        results[name] = f"refused: {error}"
+print(json.dumps(results))
+"""
+
+NUMBERS = {  # x86_64, aarch64
+    "init_module": (175, 105),
+    "keyctl": (250, 219),
+    "bpf": (321, 280),
+    "open_by_handle_at": (304, 265),
+}
+
+
+@pytest.fixture
+def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder on the host's root, outside everything that is always hidden: a home, a credential, a socket, a FIFO."""
+    folder = Path(tempfile.mkdtemp(prefix="harness-test-", dir="/var/lib"))
+    (folder / "home/.ssh").mkdir(parents=True)
+    (folder / "home/.ssh/id_ed25519").write_text("secret")
+    (folder / "credentials.json").write_text("secret")
+    os.mkfifo(folder / "fifo")
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(folder / "credentials.json"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def given(secrets: Path) -> Iterator[dict[str, Any]]:
+    """What the attempts aim at."""
+    abstract = f"harness-test-{os.getpid()}"
+    canary = subprocess.Popen(["sleep", "600"])
+    reader = os.open(secrets / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    with (
+        socket.socket(socket.AF_UNIX) as one,
+        socket.socket(socket.AF_UNIX) as two,
+        socket.create_server(("127.0.0.1", 0)) as three,
+    ):
+        one.bind("\0" + abstract)
+        one.listen()
+        two.bind(str(secrets / "socket"))
+        two.listen()
+        disk = Path("/").stat().st_dev
+        machine = ("x86_64", "aarch64").index(os.uname().machine)
+        yield {
+            "disk": [os.major(disk), os.minor(disk)],
+            "canary": canary.pid,
+            "abstract": abstract,
+            "socket": str(secrets / "socket"),
+            "fifo": str(secrets / "fifo"),
+            "port": three.getsockname()[1],
+            "home": str(secrets / "home"),
+            "credentials": str(secrets / "credentials.json"),
+            "marker": str(secrets / "credentials.json"),
+            "systemd": False,
+            **{name: numbers[machine] for name, numbers in NUMBERS.items()},
+        }
+        assert canary.poll() is None, "a process of the host was killed"
+    os.close(reader)
+    canary.kill()
+    canary.wait()
+
+
+def state_of_the_host() -> dict[str, str]:
+    """What the attempts are about, as the host has it."""
+    found = {
+        name: Path(f"/proc/sys/{name}").read_text()
+        for name in ("kernel/core_pattern", "kernel/hostname", "vm/swappiness", "kernel/modprobe")
+        if Path(f"/proc/sys/{name}").exists()
+    }
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    found["mounts"] = "\n".join(line for line in mounts if "docker" not in line)  # others may be at work
+    found["modules"] = Path("/proc/modules").read_text() if Path("/proc/modules").exists() else ""
+    found["clock"] = str(round((time.time() - time.monotonic()) / 60))
+    for command in (["ip", "link"], ["iptables-save"], ["nft", "list", "ruleset"]):
+        if shutil.which(command[0]):
+            lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+            # Comments have the time in them, brackets and counters the traffic.
+            found[command[0]] = re.sub(r"#.*|\[\d+:\d+\]|packets \d+ bytes \d+", "", lines)
+    return found
+
+
+def check(endpoint: Sandbox, given: dict[str, Any]) -> None:
+    before = state_of_the_host()
+    results = ask(endpoint, ATTEMPTS, json.dumps(given))
+    assert len(results) > 50
+    assert not {name for name, result in results.items() if result == "ALLOWED"}, results
+    # What must fail by being refused, not because the aim was missed: the node is there, the file too.
+    for name in ("read_disk_by_a_node_in_/tmp", "read_memory_by_a_node_in_/dev", "mount_anything", "user_name_space"):
+        assert results[name].startswith("refused"), results[name]
+    assert state_of_the_host() == before
+
+
+def test_a_view_of_the_host(root_world: World, given: dict[str, Any]) -> None:
+    with root_world.open() as site:
+        _, endpoint = root_world.make(site, root_world.spec())
+        check(endpoint, given)
+
+
+@pytest.mark.image
+def test_an_image(root_world: World, given: dict[str, Any], debian: str) -> None:
+    with root_world.open() as site:
+        _, endpoint = root_world.make(site, root_world.spec(image=debian))
+        check(endpoint, given)
+
+
+@pytest.mark.image
+@pytest.mark.systemd
+def test_under_systemd(root_world: World, given: dict[str, Any], debian: str) -> None:
+    """Commands have Docker's capabilities there, too. What systemd starts has CAP_SYS_ADMIN, over a user name
+    space of its own: it may mount, and still reaches nothing of the host."""
+    with root_world.open() as site:
+        _, endpoint = root_world.make(site, root_world.spec(image=debian, init="systemd"))
+        # Mount name spaces and keyrings are its own there: the filter leaves them to the capabilities.
+        results = ask(endpoint, ATTEMPTS, json.dumps({**given, "systemd": True}))
+        allowed = {name for name, result in results.items() if result == "ALLOWED"}
+        assert allowed <= {"user_name_space", "keyring", "executable_of_pid_1", "descriptors_of_pid_1"}, results
+        before = state_of_the_host()
+        attempt = (
+            "mount -o remount,rw /proc/sys || umount /proc/sys; umount /proc/sys; "
+            "for file in kernel/core_pattern vm/swappiness; do cat /proc/sys/$file > /proc/sys/$file; done; "
+            f"mknod /root/disk b {given['disk'][0]} {given['disk'][1]} && head -c 16 /root/disk; "
+            "mkdir -p /root/c && mount -t cgroup -o none,name=x,release_agent=/x x /root/c; "
+            "date -s @0; insmod /x.ko; reboot -f; echo tried"
+        )
+        done = run(endpoint, f"systemd-run --quiet --wait --pipe sh -c '{attempt}' 2>&1")
+        assert "tried" in done.stdout, done.stdout
+        assert done.stdout.count("Permission denied") + done.stdout.count("ermitted") >= 4, done.stdout
+        assert state_of_the_host() == before
+        assert output(endpoint, "systemctl is-system-running") in ("running", "degraded")
+
+
+def test_kill_everyone(root_world: World, given: dict[str, Any]) -> None:
+    """`kill -9 -1` inside ends what is inside, and leaves PID 1 and the host alone: `given` watches a process."""
+    with root_world.open() as site:
+        _, endpoint = root_world.make(site, root_world.spec())
+        output(endpoint, "sleep 500 >/dev/null 2>&1 & exit 0")
+        run(endpoint, "kill -9 -1")
+        run(endpoint, "kill -9 1; kill 1")
+        assert output(endpoint, "ps -eo comm= | grep -c sleep || true") == "0"
+        assert output(endpoint, "cat /proc/1/comm") == "harness-init"
+
+
+def test_changes_stay_inside(root_world: World) -> None:
+    """Owners, modes and content of the host's files, and devices that everybody uses."""
+    passwd, null = Path("/etc/passwd").read_bytes(), Path("/dev/null").stat()
+    with root_world.open() as site:
+        _, endpoint = root_world.make(site, root_world.spec())
+        output(
+            endpoint,
+            "echo x > /etc/passwd; chmod 600 /usr/bin/env; chown 7:7 /etc/hostname; rm -rf /opt /usr/share/doc; "
+            "touch /usr/harness-was-here /harness-was-here; chmod 600 /dev/null; chown 7:7 /dev/null /dev/tty",
+        )
+        assert output(endpoint, "cat /etc/passwd; stat -c %a /usr/bin/env") == "x\n600"
+    assert Path("/etc/passwd").read_bytes() == passwd
+    now = Path("/dev/null").stat()
+    assert (now.st_mode, now.st_uid, now.st_gid) == (null.st_mode, null.st_uid, null.st_gid)
+    assert not Path("/usr/harness-was-here").exists()
+    assert not Path("/harness-was-here").exists()
+    assert Path("/opt").is_dir()
+
+
+def test_what_runs_inside_cannot_pretend_to_be_a_sandbox(root_world: World) -> None:
+    """A process inside with the same mark in its command line is not listed, and so never killed for it."""
+    with root_world.open() as site:
+        instance, endpoint = root_world.make(site, root_world.spec())
+        label = json.dumps({"id": "h-forged"})
+        script = f"HARNESS_SANDBOX='{label}' exec -a harness-sandbox sleep 500 harness-sandbox"
+        output(endpoint, f'bash -c "{script.replace(chr(34), chr(92) + chr(34))}" >/dev/null 2>&1 & exit 0')
+        assert [record.id for record in root_world.driver.instances()] == [instance.record.id]
+
+
+def test_two_platforms_see_nothing_of_each_other(root_world: World) -> None:
+    with root_world.open() as site:
+        made = site.create([root_world.spec("a"), root_world.spec("b")], {})
+        one, two = (site.wait_ready(instance, Deadline(30)) for instance in made)
+        assert isinstance(one, Sandbox)
+        assert isinstance(two, Sandbox)
+        look_at_each_other(one, two)
+
+
+def look_at_each_other(one: Sandbox, two: Sandbox) -> None:
+    output(one, "touch /tmp/mine /etc/mine; sleep 321 >/dev/null 2>&1 & exit 0")
+    assert run(two, "ls /tmp/mine /etc/mine").returncode != 0
+    assert run(two, "ps ax | grep -q '[s]leep 321'").returncode != 0
+    assert output(one, "hostname") == "a"
+    assert output(two, "hostname") == "b"
