@@ -115,6 +115,7 @@ def compile_plan(
         )
     except HarnessError as error:
         raise StepFailed(describe(error), outcome="error", stage="compile") from error
+    _refuse_what_needs_root(context, payloads)
     targets = all_done(context.each(hosts, lambda host: target_for(connections[host].facts())))
     wanted = sorted({(number, targets[host]) for number, payload in enumerate(payloads) for host in payload.run_on})
     compiled = _compile_all(context, checked.compiler, payloads, wanted, step)
@@ -122,6 +123,21 @@ def compile_plan(
         of_host={host: compiled[n, targets[host]] for n, payload in enumerate(payloads) for host in payload.run_on},
         secrets={host: tuple(payload.secrets) for payload in payloads for host in payload.run_on},
     )
+
+
+def _refuse_what_needs_root(context: Context, payloads: Sequence[Payload]) -> None:
+    """Raises StepFailed (stage compile) with every task that a platform has not the rights for."""
+    from harness.deploy.foreign_root import refusals
+
+    found = []
+    for payload in payloads:
+        for host in payload.run_on:
+            endpoint = context.fleet.members[host].endpoint
+            if endpoint is not None and endpoint.kind == "sandbox" and endpoint.foreign_root:
+                found += refusals(payload, host)
+    if found:
+        error = InvalidInput("the plan needs more rights than its platforms have", found, hint=found[0].hint)
+        raise StepFailed(describe(error), outcome="error", stage="compile") from error
 
 
 def _compile_all(
