@@ -56,7 +56,7 @@ def _reason(task: PayloadTask) -> str | None:
 def _writable(path: Path) -> bool:
     """As this user: the view has the host's owners and modes. Nothing of a home is there, so all of it is ours."""
     homes = [Path.home(), Path("/root")]
-    if any(path.is_relative_to(own) for own in (*_OWN, *homes)):
+    if any(path.is_relative_to(own) for own in [*map(Path, _OWN), *homes]):
         return True
     nearest = next(one for one in (path, *path.parents) if one.exists())
     return nearest == Path("/") or os.access(nearest, os.W_OK)
