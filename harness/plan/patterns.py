@@ -21,7 +21,9 @@ class Hosts:
 
     def __init__(self, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> None:
         self.order = {host: index for index, host in enumerate(hosts)}
-        self.groups = {**groups, "all": list(hosts)}
+        # A group may name a host that the plan has not: that is a problem of the group, said elsewhere.
+        known = {name: [host for host in members if host in self.order] for name, members in groups.items()}
+        self.groups = {**known, "all": list(hosts)}
         self._known: dict[tuple[str, ...], list[str]] = {}
 
     def listed(self, names: Sequence[str]) -> list[str]:
