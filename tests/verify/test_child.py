@@ -399,6 +399,17 @@ def test_a_child_on_standby(make_job: JobMaker, tmp_path: Path, monkeypatch: pyt
     assert not standby.waiting
 
 
+def test_a_child_on_standby_does_not_outlive_its_parent() -> None:
+    """Not even while it still loads."""
+    program = (
+        "from harness.verify.process import Standby; import os; "
+        "standby = Standby(); print(standby.take()._process.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    parent = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False)
+    assert parent.returncode == -signal.SIGKILL
+    assert _gone(int(parent.stdout))
+
+
 PARENT = """
 import sys
 from pathlib import Path
