@@ -19,7 +19,7 @@ from harness.lifecycle.locks import Holder
 from harness.lifecycle.orphans import clear_stale
 from harness.lifecycle.run_log import Observers, RunLog
 from harness.lifecycle.secrets import Mask, read_secrets
-from harness.lifecycle.sequence import steps_of
+from harness.lifecycle.sequence import TRANSIENT, steps_of
 from harness.lifecycle.signals import Signals
 from harness.lifecycle.validation import build_report
 from harness.lifecycle.walk import Walker
@@ -103,7 +103,7 @@ class Run:
             self._workspace.prepare()
             journal = stack.enter_context(Journal.open(self._workspace.database))
             journal.guard = signals.deferred
-            if self._verb != "test":
+            if self._verb not in TRANSIENT:
                 self._lock_scenario(stack)
             stack.enter_context(self._workspace.run_lock(self._id).acquire(self._verb, timeout=5.0))
             folder = self._workspace.open_run(self._id)
@@ -131,7 +131,7 @@ class Run:
         context.journal.begin_run(self._id, self._scenario.name, self._verb)
         for problem in self._scenario.warnings:
             context.warn(str(problem))
-        if self._verb != "test":
+        if self._verb not in TRANSIENT:
             clear_stale(self._workspace, context.journal, self._scenario.name)
             context.fleet.adopt(context.note, to_destroy=self._verb == "destroy")
         steps = steps_of(self._scenario, self._verb, done=_done(context))
@@ -140,7 +140,8 @@ class Run:
             Walker(_with_standby(context, steps, stack), log).walk(steps)
         report = build_report(context)
         code = exit_code(context, report)
-        context.journal.end_run(self._id, _outcome(code))
+        with suppress(HarnessError):  # a full disk has been told of by then
+            context.journal.end_run(self._id, _outcome(code))
         self._keep_report(context, report)
         context.observer.run_ended(self._scenario.name, report)
         return RunResult(report, code)
@@ -161,7 +162,7 @@ class Run:
             for spec in self._scenario.platforms
             if not self._options.platforms or spec.name in self._options.platforms
         ]
-        owned = self._verb != "test"
+        owned = self._verb not in TRANSIENT
         keep = owned or self._options.destroy is not DestroyPolicy.ALWAYS
         self._fleet = Fleet(self._scenario.ref, specs, self._id, journal, keep=keep, owned=owned)
         return self._fleet
@@ -210,7 +211,7 @@ def _outcome(code: int) -> str:
 
 def _done(context: Context) -> list[str]:
     """The steps that already hold for every platform asked for."""
-    if context.verb == "test" or context.fleet.missing:
+    if context.verb in TRANSIENT or context.fleet.missing:
         return []
     members = [context.fleet.members[name] for name in context.hosts]
     done = ["create"]

@@ -15,7 +15,7 @@ from tests.projects import Project, existing, start, task
 
 pytestmark = pytest.mark.cargo
 
-KILLS = int(os.environ.get("HARNESS_KILLS", "6"))
+KILLS = int(os.environ.get("HARNESS_KILLS") or (50 if os.environ.get("HARNESS_SOAK") else 6))
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
