@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from harness.plan import fields
@@ -87,6 +87,9 @@ OTHERS: dict[str, tuple[object, ...]] = {
 }
 """Ansible's other task keywords, with the values under which they do nothing."""
 
+TASKS_ALONE = (KEYWORDS | OTHERS.keys() | {"tags", "notify", "dependencies", "module", "args"}) - {"vars", "listen"}
+"""What only a task has; `listen` only a handler."""
+
 PLAY_OTHERS: dict[str, tuple[object, ...]] = {
     **{key: OTHERS[key] for key in ("any_errors_fatal", "become_exe", "become_flags", "become_method", "collections")},
     **{key: OTHERS[key] for key in ("connection", "debugger", "ignore_unreachable", "module_defaults", "port")},
@@ -146,6 +149,13 @@ def refuse_slips(raw: Fields, known: frozenset[str], others: dict[str, tuple[obj
         meant = fields.near(key, known)
         if meant is not None and value is not None:
             raw.faults.add((*raw.keys, key), f"unknown field; did you mean {meant}?")
+
+
+def refuse_misplaced(raw: Fields, names: Collection[str], words: str) -> None:
+    """Fields that mean something, but not here: they would be read and ignored."""
+    for key, value in raw.raw.items():
+        if key in names and value is not None:
+            raw.faults.add((*raw.keys, key), words)
 
 
 def play_keywords(raw: Fields) -> dict[str, Any]:
