@@ -87,9 +87,9 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no named pipes in the file system")
 def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
     """`harness plan validate <(rustle-plan ...)`."""
-    assert sys.platform != "win32"
     pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
+    if sys.platform != "win32":
+        os.mkfifo(pipe)
     writer = threading.Thread(target=lambda: pipe.write_bytes(b'{"a": 1}'))
     writer.start()
     assert read_document(pipe).value == {"a": 1}
