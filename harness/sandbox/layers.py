@@ -65,6 +65,8 @@ def prepare(recipe: Recipe) -> None:
         kernel.mount("tmpfs", f"{directory}/layers", "tmpfs", 0, f"size={recipe.memory},mode=755")
     kernel.mount("tmpfs", f"{directory}/nodes", "tmpfs", kernel.MS_NOSUID | kernel.MS_NOEXEC, "size=1m,mode=755")
     _make_nodes(f"{directory}/nodes", recipe)
+    # A file system of the host's may have been unmounted meanwhile, another container's root for one.
+    recipe.overlays = [overlay for overlay in recipe.overlays if overlay[0] == "/" or os.path.exists(overlay[1])]
     for _, source, layer, hidden, bases in recipe.overlays:
         for part in ("upper", "work", "mask") if hidden else ("upper", "work"):
             os.makedirs(recipe.layer(layer, part), mode=0o755)

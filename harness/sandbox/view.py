@@ -130,6 +130,8 @@ def _mount_overlay(
         words = f"mount an overlay of {overlay[1]}: {os.strerror(error.errno or 0)}"
         if overlay[0] == "/":
             raise OSError(error.errno, words) from error
+        if not os.path.isdir(target):
+            return  # gone from the host meanwhile, and its mount point with it
         # A file system that cannot be a lower layer (some FUSE and network ones): readable, and nothing more.
         kernel.mount(_at(host.layers[overlay[0]][-1]), target, None, kernel.MS_BIND)
         _remount(target, kernel.MS_RDONLY | kernel.MS_NODEV | kernel.MS_NOSUID)

@@ -70,6 +70,13 @@ def host_mounts(mountinfo: str) -> list[Mount]:
     return mounts
 
 
+def mount_points(mountinfo: str) -> list[str]:
+    """Every place where something is mounted, within reach or not: a tree with one below it is no lower layer for an
+    ordinary user."""
+    points = {_unescape(line.split()[4]) for line in mountinfo.splitlines()}
+    return sorted(points - {"/"})
+
+
 def _within_own(path: str) -> bool:
     return any(path == own or path.startswith(own + "/") for own in OWN)
 

@@ -110,13 +110,14 @@ def _view(wanted: Wanted) -> tuple[mounts.View, list[str]]:
     """The overlays, and the host's mounts that are single files."""
     if wanted.image is not None:
         return mounts.View([mounts.Overlay("/", str(wanted.image))]), []
-    host = mounts.host_mounts(Path("/proc/self/mountinfo").read_text())
+    mountinfo = Path("/proc/self/mountinfo").read_text()
+    host = mounts.host_mounts(mountinfo)
     files = [mount.path for mount in host if not mount.is_folder]
     disk = wanted.on_disk
     if wanted.users is None and not disk:
         view = mounts.one_overlay(host)
     else:
-        cuts = [mount.path for mount in host]
+        cuts = mounts.mount_points(mountinfo)
         view = mounts.overlay_per_tree([*cuts, str(wanted.cache)] if disk else cuts)
         if disk:
             mounts.drop(view, str(wanted.cache))

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 
 from harness.cache import cache_dir
@@ -234,7 +235,7 @@ class NativeSite(Site):
     def destroy(self, instance: Instance) -> None:
         identifier = instance.record.id
         process = self._supervisors.pop(identifier, None)
-        self._found.pop(identifier, None)
+        found = self._found.pop(identifier, None)
         if process is not None:
             if process.stdin is not None and not process.stdin.closed:
                 process.stdin.close()
@@ -242,9 +243,10 @@ class NativeSite(Site):
             if not remains.wait_for_child(process):
                 process.kill()
                 process.wait()
-            if not remains.folder_of(identifier).exists():
-                return
-        remains.remove(identifier)
+        if process is None or remains.folder_of(identifier).exists():
+            remains.remove(identifier)
+        for base in found.label.bases if found is not None else []:
+            store.sweep(Path(base).parent)
 
     def stop(self, instance: Instance) -> None:
         self._tell(instance, stopped=True, deadline=Deadline(_START_SECONDS))
