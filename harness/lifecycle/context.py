@@ -13,6 +13,7 @@ from harness.cancellation import Cancellation
 from harness.connections.base import Connection
 from harness.deadline import Deadline
 from harness.drivers.base import RunId
+from harness.errors import HarnessError
 from harness.lifecycle.crew import Outcome, side_by_side
 from harness.lifecycle.events import Observer
 from harness.lifecycle.failures import all_done
@@ -105,10 +106,21 @@ class Context:
             if known is None:
                 took = time.monotonic() - started
                 self.event(step, name, f"ready in {took * 1000:.0f} ms")
-                self.journal.record_timing(self.run, step, name, "ready", took)
+                self.time(step, name, "ready", took)
             return connection
 
         return all_done(self.each(self.hosts, ready))
+
+    def time(self, step: str, host: str, what: str, seconds: float) -> None:
+        """For the history; a journal that cannot be written fails no run for it."""
+        self.remember(lambda: self.journal.record_timing(self.run, step, host, what, seconds))
+
+    def remember(self, write: Callable[[], None]) -> None:
+        """Write to the journal what nothing depends on; where that fails (a full disk), say so once and go on."""
+        try:
+            write()
+        except HarnessError as error:
+            self.note(error.message)
 
     def event(self, step: str, host: str, message: str) -> None:
         self.observer.host_event(self.scenario.name, step, host, self.mask.text(message))
@@ -121,7 +133,10 @@ class Context:
         self.observer.host_event(self.scenario.name, step, "", line)
 
     def note(self, message: str) -> None:
-        """Something to know that says nothing about what is tested."""
+        """Something to know that says nothing about what is tested; once."""
+        if message in self.ledger.notes:
+            return
+        self.ledger.notes.add(message)
         self.observer.warning(self.scenario.name, self.mask.text(message))
 
     def warn(self, message: str) -> None:

@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -76,9 +77,10 @@ class Lock:
             os.close(descriptor)
             raise
         body = json.dumps(asdict(Holder(os.getpid(), verb, time.time()))).encode()
-        os.ftruncate(descriptor, 0)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, body)
+        with suppress(OSError):  # on a full disk it is held all the same, by a holder without a name
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, body)
         self._descriptor = descriptor
         Lock.held.add(self.path)
         return self

@@ -209,7 +209,7 @@ def run_plan(
         with lock:
             context.ledger.pushes += 1
             context.ledger.bytes_pushed += binary.binary_size
-        context.journal.record_timing(context.run, step, host, "deploy", result.execution_time)
+        context.time(step, host, "deploy", result.execution_time)
         return result
 
     outcome = context.each(list(binaries.of_host), work)

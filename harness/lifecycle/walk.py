@@ -137,6 +137,9 @@ class Walker:
             outcome, reason = self._judge(step, failure)
         except HarnessError as error:
             outcome, reason = "error", describe(error)
+        except OSError as error:  # a full disk, a folder that has gone
+            self._log.text(context.mask.text(traceback.format_exc()))
+            outcome, reason = "error", f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
         except Exception as error:
             self._log.text(context.mask.text(traceback.format_exc()))
             outcome, reason = "error", describe(error) + "\nthis is a defect of the harness; the log has the traceback"
@@ -156,10 +159,7 @@ class Walker:
         if result.outcome in ("failed", "error") and self._failed is None:
             self._failed = result.step
         context.ledger.steps.append(result)
-        try:
-            context.journal.record_step(context.run, self._position, started, result)
-        except HarnessError as error:
-            context.note(error.message)  # a full disk must not keep us from cleaning up
+        context.remember(lambda: context.journal.record_step(context.run, self._position, started, result))
         context.observer.step_ended(context.scenario.name, result)
 
     def _judge(self, step: str, failure: StepFailed) -> tuple[Outcome, str]:
