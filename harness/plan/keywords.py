@@ -23,7 +23,7 @@ def _loop_control(value: Any) -> dict[str, Any]:
     for key, item in fields.mapping(value).items():
         reader = _LOOP_CONTROL.get(key)
         if reader is None:
-            meant = fields.near(key, _LOOP_CONTROL)
+            meant = fields.near(key, frozenset(_LOOP_CONTROL))
             known = f"did you mean {meant}?" if meant else f"known here: {', '.join(_LOOP_CONTROL)}"
             raise Wrong(f"unknown key; {known}", keys=(key,))
         if item is None:
