@@ -125,7 +125,8 @@ def ensure(name: str, *, tell: Tell | None = None, force: bool = False) -> Image
     if image is not None and not force:
         return image
     say = tell or _to_stderr
-    recipe.folder.parent.mkdir(parents=True, exist_ok=True)
+    # For nobody else: the trees have setuid programs that no update will ever reach.
+    recipe.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with FileLock(f"{recipe.folder}.lock"):
         image = find(name)
         if image is None or force:

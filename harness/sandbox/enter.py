@@ -154,6 +154,7 @@ def _become(request: Request, spaces: dict[str, int], to_parent: socket | None) 
             kernel.setns(spaces[name], flag, f"join the sandbox's {name} name space")
         kernel.block_signals(())
         os.setsid()
+        kernel.leave_session_keyring()
         if to_parent is not None:
             _take_terminal(to_parent)
         # Python ignores these two from its start, and what it executes would too (signal(7)). The module is built in.

@@ -242,15 +242,20 @@ def _stay(recipe: Recipe, tell: int) -> None:
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     os.setsid()
+    kernel.leave_session_keyring()
     syscalls.install(user_name_space=recipe.user_name_space)
     if recipe.init:
         privileges.limit(recipe.capabilities)
         os.write(tell, b"ready\n")
         os.closerange(3, 1 << 16)
         os.execve(recipe.init[0], recipe.init, recipe.environment)
-    # It keeps more (permitted, none in effect) than anything else inside will have: so nothing inside may trace it or
-    # follow its links in /proc (ptrace(2), "Ptrace access mode checking"), and its maker may, to enter.
-    kernel.set_capabilities(0, privileges.permitted())
+    if recipe.capabilities >= 0:
+        kernel.prctl(kernel.PR_SET_DUMPABLE, "become undumpable", 0)
+        privileges.limit(recipe.capabilities)
+    else:
+        # It keeps more (permitted, none in effect) than anything else inside will have: so nothing inside may trace it
+        # or follow its links in /proc (ptrace(2), "Ptrace access mode checking"), and its maker may, to enter.
+        kernel.set_capabilities(0, privileges.permitted())
     kernel.reap_children_by_kernel()
     kernel.rename_process(b"harness-init")
     os.write(tell, b"ready\n")

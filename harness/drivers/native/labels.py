@@ -85,6 +85,13 @@ def home() -> Path:
     return cache_dir() / "native" / "instances"
 
 
+def make_home() -> None:
+    """For nobody else: what lies there may have programs that are root's and setuid, and device nodes."""
+    home().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home().parent.chmod(0o700)
+    home().mkdir(mode=0o755, exist_ok=True)
+
+
 def find(identifier: str | None = None) -> list[Found]:
     """All sandboxes of this user and cache folder (or the one of this id), oldest first.
 

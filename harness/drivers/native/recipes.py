@@ -64,7 +64,11 @@ def recipe(wanted: Wanted) -> Recipe:
         _check_base(view, wanted.base)
     systemd = options.init == "systemd"
     users = wanted.users
-    pid_one = wanted.capabilities | {"SYS_ADMIN"} if systemd else frozenset[str]()
+    kept = -1
+    if systemd:
+        kept = privileges.mask(wanted.capabilities | {"SYS_ADMIN"})
+    elif "SYS_PTRACE" in wanted.capabilities:  # it may be traced, so it must hold nothing that others have not
+        kept = privileges.mask(wanted.capabilities)
     return Recipe(
         directory=str(wanted.directory),
         hostname=wanted.name,
@@ -80,7 +84,7 @@ def recipe(wanted: Wanted) -> Recipe:
         files=[] if wanted.base else _files(wanted),
         run_folders=_run_folders(wanted),
         devices=DEVICES,
-        capabilities=privileges.mask(pid_one),
+        capabilities=kept,
         init=SYSTEMD if systemd else [],
         environment={"container": "harness", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
         cgroups=wanted.cgroups.init,

@@ -338,7 +338,8 @@ class NativeSite(Site):
 
 def _make_folder(wanted: Wanted, label: Label) -> None:
     """The label first, so that what a killed supervisor leaves can be found again."""
-    wanted.directory.mkdir(mode=0o755, parents=True)
+    labels.make_home()
+    wanted.directory.mkdir(mode=0o755)
     (wanted.directory / "label.json").write_text(label.model_dump_json())
     (wanted.directory / "mounts").mkdir(mode=0o755)
     if wanted.on_disk:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.drivers.base import Snapshot
-from harness.drivers.native import freezer, store
+from harness.drivers.native import freezer, labels, store
 from harness.drivers.native.labels import Found
 from harness.errors import DriverFailed
 from harness.sandbox.command import program
@@ -26,6 +26,7 @@ def take(found: Found, name: str, key: str) -> Snapshot:
     if found.holder is None:
         raise DriverFailed(f"{found.label.platform}: its sandbox is ending")
     draft = store.home() / name / f".{secrets.token_hex(8)}"
+    labels.make_home()
     draft.mkdir(parents=True)
     frozen = False
     try:
