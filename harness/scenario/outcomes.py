@@ -28,10 +28,8 @@ from harness.models.plan import Plan
 from harness.models.problems import Keys, path_text, problems_of, shown
 from harness.models.serde import Model
 from harness.plan.document import read_document, refuse
+from harness.verify.services import WORDS
 from harness.plan.fields import Suggestions
-
-SERVICE_WORDS = frozenset({"running", "stopped", "enabled", "disabled"})
-
 
 class Outcomes(Model):
     """The file's content; a plain list in the file is `expected_outcomes` alone."""
@@ -154,7 +152,7 @@ def _wrong_check(check: ArtifactCheck) -> Iterator[tuple[str, str]]:
         yield "path", "is empty"
     if isinstance(kind, FileExists | ProcessRunning) and value not in ("true", "false"):
         yield "expected_value", f'should be "true" or "false", not {shown(value)}'
-    elif isinstance(kind, FileMode) and not re.fullmatch(r"(0o)?[0-7]{3,5}", value):
+    elif isinstance(kind, FileMode) and not re.fullmatch(r"(0o)?0?[0-7]{3,4}", value):
         yield "expected_value", f'should be an octal mode such as "0644", not {shown(value)}'
     elif isinstance(kind, FileContent) and kind.regex:
         try:
@@ -166,9 +164,9 @@ def _wrong_check(check: ArtifactCheck) -> Iterator[tuple[str, str]]:
     elif isinstance(kind, FileSize):
         yield from _wrong_size(kind, value)
     elif isinstance(kind, ServiceStatus):
-        words = {word.strip() for word in value.split(",")}
-        if not words <= SERVICE_WORDS:
-            yield "expected_value", f"should be one or more of {', '.join(sorted(SERVICE_WORDS))}, not {shown(value)}"
+        words = {word.strip().lower() for word in value.split(",")}
+        if not words <= WORDS.keys():
+            yield "expected_value", f"should be one or more of {', '.join(sorted(WORDS))}, not {shown(value)}"
 
 
 def _wrong_size(kind: FileSize, value: str) -> Iterator[tuple[str, str]]:
