@@ -28,8 +28,9 @@ from harness.models.plan import Plan
 from harness.models.problems import Keys, path_text, problems_of, shown
 from harness.models.serde import Model
 from harness.plan.document import read_document, refuse
-from harness.verify.services import WORDS
 from harness.plan.fields import Suggestions
+from harness.verify.services import WORDS
+
 
 class Outcomes(Model):
     """The file's content; a plain list in the file is `expected_outcomes` alone."""
