@@ -24,6 +24,10 @@ class Deadline:
         """Seconds left, never negative."""
         return max(0.0, self.seconds - self.elapsed())
 
+    def extend(self, seconds: float) -> None:
+        """Move it: what took these seconds was not its to bound."""
+        self.seconds += seconds
+
     def expired(self) -> bool:
         return self.remaining() == 0.0
 

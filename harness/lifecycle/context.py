@@ -86,13 +86,13 @@ class Context:
             name for name in self.fleet.specs if name in self.fleet.members and (self.only is None or name in self.only)
         ]
 
-    def each(self, names: Sequence[str], work: Callable[[str], T]) -> Outcome[T]:
-        """`work` on every host side by side, within the run's deadline."""
+    def each(self, names: Sequence[str], work: Callable[[str], T], deadline: Deadline | None = None) -> Outcome[T]:
+        """`work` on every host side by side, within the run's deadline unless another is given."""
         return side_by_side(
             names,
             work,
             workers=self.options.workers,
-            deadline=self.deadline,
+            deadline=deadline or self.deadline,
             cancellation=self.cancellation,
         )
 
