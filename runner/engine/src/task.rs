@@ -235,6 +235,8 @@ impl TaskRun<'_> {
                 Ok(true) => return ended,
                 Ok(false) if attempt < tries => {}
                 Ok(false) => {
+                    // As Ansible, which counts the retries here; the record has the attempts.
+                    ended.fields.insert("attempts".into(), (attempt - 1).into());
                     ended.fields.insert("failed".into(), true.into());
                     return ended;
                 }

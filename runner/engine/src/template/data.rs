@@ -29,9 +29,6 @@ pub(super) fn boolean(value: &Value) -> Result<Value, Error> {
     if value.is_undefined() {
         return Err(super::undefined_value(value));
     }
-    if value.is_none() {
-        return Ok(Value::from(()));
-    }
     Ok(Value::from(runner_modules::args::boolean(&to_json(value)?).unwrap_or(false)))
 }
 
@@ -266,6 +263,17 @@ pub(super) fn extract(key: Value, container: &Value, more: Option<Value>) -> Res
         None => {}
     }
     Ok(value)
+}
+
+/// Every pair, triple and so on of one element of each list.
+pub(super) fn product(value: &Value, others: Rest<Value>) -> Result<Vec<Vec<Value>>, Error> {
+    let mut rows: Vec<Vec<Value>> = items(value)?.into_iter().map(|item| vec![item]).collect();
+    for other in others.iter() {
+        let other = items(other)?;
+        rows =
+            rows.iter().flat_map(|row| other.iter().map(|item| [row.as_slice(), &[item.clone()]].concat())).collect();
+    }
+    Ok(rows)
 }
 
 /// Python's name for the type.

@@ -19,7 +19,7 @@ use minijinja::value::{Serde, Value};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::Value as Json;
 
-use chain::{chained, chained_template};
+use chain::{Backslashes, chained, chained_template};
 
 /// What `omit` gives: an argument with this value is taken out. As in Ansible a string that nobody writes by chance.
 pub(crate) const OMIT: &str = "__omit_place_holder__6f5a1d3c8b72";
@@ -55,7 +55,7 @@ impl Syntax {
             .comment_delimiters(self.comment.0.clone(), self.comment.1.clone())
             .trim_blocks(self.trim_blocks)
             .lstrip_blocks(self.lstrip_blocks)
-            .keep_trailing_newline(true)
+            .keep_trailing_newline(false)
             .build()
     }
 }
@@ -107,7 +107,7 @@ impl Templates {
     /// # Errors
     /// Malformed, or with an undefined variable.
     pub(crate) fn expression(&self, text: &str, scope: &Value) -> Result<Value, Error> {
-        let expression = self.environment.compile_expression_owned(chained(text))?;
+        let expression = self.environment.compile_expression_owned(chained(text, Backslashes::Escape))?;
         let value = expression.eval(scope.clone())?;
         if value.is_undefined() {
             return Err(undefined(text.trim()));
@@ -120,8 +120,9 @@ impl Templates {
     /// # Errors
     /// Malformed, or with an undefined variable.
     pub(crate) fn render(&self, name: &str, text: &str, scope: &Value) -> Result<String, Error> {
-        let text = chained_template(text, &Syntax::default());
-        self.environment.render_named_str(name, &text, scope.clone())
+        let rewritten = chained_template(text, &Syntax::default(), Backslashes::Plain);
+        let rendered = self.environment.render_named_str(name, &rewritten, scope.clone())?;
+        Ok(with_newlines_of(text, rendered))
     }
 
     /// As `render`, with delimiters and habits of the task's choosing.
@@ -131,7 +132,9 @@ impl Templates {
     pub(crate) fn render_with(&self, syntax: &Syntax, name: &str, text: &str, scope: &Value) -> Result<String, Error> {
         let mut environment = (*self.environment).clone();
         environment.set_syntax(syntax.build()?);
-        environment.render_named_str(name, &chained_template(text, syntax), scope.clone())
+        let rewritten = chained_template(text, syntax, Backslashes::Escape);
+        let rendered = environment.render_named_str(name, &rewritten, scope.clone())?;
+        Ok(with_newlines_of(text, rendered))
     }
 
     /// A value with the templates in its strings filled in, however deep. A string that is one single expression
@@ -174,7 +177,7 @@ impl Templates {
     /// As `render`.
     pub(crate) fn resolve_text(&self, text: &str, scope: &Value) -> Result<Value, Error> {
         if let Some(inner) = single_expression(text)
-            && let Ok(expression) = self.environment.compile_expression_owned(chained(inner))
+            && let Ok(expression) = self.environment.compile_expression_owned(chained(inner, Backslashes::Plain))
         {
             let value = expression.eval(scope.clone())?;
             return if value.is_undefined() { Err(undefined(inner)) } else { Ok(value) };
@@ -222,6 +225,14 @@ pub(crate) fn undefined(name: &str) -> Error {
 #[must_use]
 pub(crate) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
+}
+
+/// As Ansible: a text keeps the newlines at its end, whatever a block before them trims.
+fn with_newlines_of(source: &str, mut rendered: String) -> String {
+    let count = |text: &str| text.len() - text.trim_end_matches('\n').len();
+    let lost = count(source).saturating_sub(count(&rendered));
+    rendered.extend(std::iter::repeat_n('\n', lost));
+    rendered
 }
 
 fn is_omit(value: &Json) -> bool {

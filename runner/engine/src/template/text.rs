@@ -195,6 +195,26 @@ pub(super) fn quote(value: &Value) -> Result<String, Error> {
     Ok(if plain { text } else { format!("'{}'", text.replace('\'', "'\"'\"'")) })
 }
 
+/// A number of bytes in the largest unit that it fills: `976.56 KB`.
+pub(super) fn human_readable(value: &Value) -> Result<String, Error> {
+    let size = f64::try_from(value.clone())?;
+    let units = [("YB", 80), ("ZB", 70), ("EB", 60), ("PB", 50), ("TB", 40), ("GB", 30), ("MB", 20), ("KB", 10)];
+    let unit = units.into_iter().find(|(_, power)| size >= 2_f64.powi(*power));
+    Ok(match unit {
+        Some((name, power)) => format!("{:.2} {name}", size / 2_f64.powi(power)),
+        None => format!("{size:.2} Bytes"),
+    })
+}
+
+pub(super) fn center(value: &Value, width: Option<usize>) -> Result<String, Error> {
+    Ok(format!("{:^1$}", input(value)?, width.unwrap_or(80)))
+}
+
+pub(super) fn wordcount(value: &Value) -> Result<usize, Error> {
+    let text = input(value)?;
+    Ok(text.split(|letter: char| !(letter.is_alphanumeric() || letter == '_')).filter(|word| !word.is_empty()).count())
+}
+
 /// `comment` in its plain style.
 pub(super) fn comment(value: &Value) -> Result<String, Error> {
     let lines: Vec<String> = input(value)?.lines().map(|line| format!("# {line}").trim_end().to_owned()).collect();
