@@ -246,3 +246,9 @@ def test_validation_commands(local: Connection) -> None:
 def test_values_that_mean_nothing_are_refused(check_type: object, value: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         check("/etc/motd", check_type, value)
+
+
+@pytest.mark.parametrize("path", ["", " ", "etc/motd", "./motd", "/etc/motd\0"])
+def test_paths_that_mean_nothing_are_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="path"):
+        check(path, "FileExists", "true")
