@@ -22,7 +22,7 @@ class Recorder:
     """Listens to pytest's reports (of all xdist workers) and writes one line for each item that ended."""
 
     def __init__(self, path: Path, mask: Mask) -> None:
-        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w")
+        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
         self._mask = mask
         self._items: dict[str, dict[str, Any]] = {}
 
