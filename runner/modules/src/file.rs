@@ -321,7 +321,7 @@ fn link(own: &FileArgs, context: &Context) -> ModuleResult {
     };
     let folder = path.parent().unwrap_or(Path::new("/"));
     let target = folder.join(&src); // a relative src is relative to the link
-    if !target.exists() && !own.force {
+    if own.src.is_some() && !target.exists() && !own.force {
         return Err(Failure::new(format!(
             "src file does not exist, use 'force=yes' if you really want to create the link: {}",
             target.display()

@@ -107,6 +107,13 @@ fn values() {
         ("{{ 'x' in 'xyz' }}", json!(true)),
         ("{{ 1.50 }}!", json!("1.5!")),
         ("{{ 'a\\tb' | length }}", json!(4)),
+        ("{{ dict(['a', 'b'] | zip([1, 2])) }} {{ dict(a=1) }}", json!("{'a': 1, 'b': 2} {'a': 1}")),
+        (
+            "{{ 'a:b:c'.rsplit(':', 1) }} {{ 'a=b=c'.partition('=') }} {{ '-5'.zfill(4) }}",
+            json!("['a:b', 'c'] ['a', '=', 'b=c'] -005"),
+        ),
+        ("{{ 16 | root }} {{ 2 | pow(3) }}", json!("4.0 8.0")),
+        ("a{{ count }}\r\nb\r\n", json!("a3\nb\n")),
         ("{{ ['x', 'y'] | product([1]) | list }}", json!([["x", 1], ["y", 1]])),
         ("{{ 1000000 | human_readable }} {{ 'a b' | wordcount }} {{ 'x' | center(3) }}|", json!("976.56 KB 2  x |")),
     ] {
@@ -116,9 +123,8 @@ fn values() {
 
 #[test]
 fn deep_values_and_omit() {
-    let value =
-        json!({"a": ["{{ name }}", "{{ omit }}"], "b": "{{ missing | default(omit) }}", "c": {"{{ name }}": 1}});
-    assert_eq!(resolved(value), Ok(json!({"a": ["web"], "c": {"web": 1}})));
+    let value = json!({"a": ["{{ name }}", "{{ omit }}"], "b": "{{ missing | default(omit) }}", "c": {"{{ name }}": "{{ count }}"}});
+    assert_eq!(resolved(value), Ok(json!({"a": ["web"], "c": {"{{ name }}": 3}})));
 }
 
 #[test]
@@ -206,6 +212,8 @@ fn mistakes_are_explained() {
         "{{ name | no_such_filter }}",
         "{{ name",
         "{{ no_such_function() }}",
+        "{{ lookup('env', 'HOME') }}",
+        "{% include '/etc/passwd' %}",
         "{% if %}",
         "{{ secret('OTHER') }}",
         "{{ 'x' | from_json }}",

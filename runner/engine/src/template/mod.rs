@@ -4,6 +4,7 @@ mod chain;
 mod data;
 mod encode;
 mod filters;
+mod methods;
 mod python;
 mod tests;
 mod text;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Serde, Value};
+use minijinja::value::{Rest, Serde, Value};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::Value as Json;
 
@@ -81,11 +82,20 @@ impl Templates {
         environment.set_recursion_limit(200);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_formatter(python::write);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(methods::call);
         if let Ok(syntax) = Syntax::default().build() {
             environment.set_syntax(syntax);
         }
         environment.remove_global("debug"); // it would show every variable, secrets too
+        environment.add_function("dict", data::dict);
+        for name in ["lookup", "query", "q"] {
+            environment.add_function(name, move |plugin: Rest<Value>| -> Result<Value, Error> {
+                let plugin = plugin.first().map(ToString::to_string).unwrap_or_default();
+                let words =
+                    format!("{name}('{plugin}') is not honoured: lookups run on a controller, and there is none");
+                Err(Error::new(ErrorKind::InvalidOperation, words))
+            });
+        }
         environment.add_global("omit", OMIT);
         environment.add_function("secret", move |name: &str| {
             secrets.get(name).cloned().ok_or_else(|| {
@@ -120,6 +130,7 @@ impl Templates {
     /// # Errors
     /// Malformed, or with an undefined variable.
     pub(crate) fn render(&self, name: &str, text: &str, scope: &Value) -> Result<String, Error> {
+        let text = &plain_newlines(text);
         let rewritten = chained_template(text, &Syntax::default(), Backslashes::Plain);
         let rendered = self.environment.render_named_str(name, &rewritten, scope.clone())?;
         Ok(with_newlines_of(text, rendered))
@@ -132,6 +143,7 @@ impl Templates {
     pub(crate) fn render_with(&self, syntax: &Syntax, name: &str, text: &str, scope: &Value) -> Result<String, Error> {
         let mut environment = (*self.environment).clone();
         environment.set_syntax(syntax.build()?);
+        let text = &plain_newlines(text);
         let rewritten = chained_template(text, syntax, Backslashes::Escape);
         let rendered = environment.render_named_str(name, &rewritten, scope.clone())?;
         Ok(with_newlines_of(text, rendered))
@@ -162,8 +174,7 @@ impl Templates {
                     if is_omit(&value) {
                         continue;
                     }
-                    let name = if is_template(name) { self.render("<key>", name, scope)? } else { name.clone() };
-                    resolved.insert(name, value);
+                    resolved.insert(name.clone(), value); // as Ansible: keys are no templates
                 }
                 Ok(Json::Object(resolved))
             }
@@ -227,6 +238,11 @@ pub(crate) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
+/// As Jinja reads newlines, however they are written.
+fn plain_newlines(text: &str) -> String {
+    if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text.to_owned() }
+}
+
 /// As Ansible: a text keeps the newlines at its end, whatever a block before them trims.
 fn with_newlines_of(source: &str, mut rendered: String) -> String {
     let count = |text: &str| text.len() - text.trim_end_matches('\n').len();
@@ -269,6 +285,7 @@ pub(crate) fn explain(error: &Error) -> String {
     }
     let error = deepest.unwrap_or(error);
     let detail = error.detail().map_or_else(|| error.kind().to_string(), |detail| detail.replace('`', "'"));
+    let detail = detail.replace("value of type invalid value is not callable", "a function that is called is unknown");
     let at = match (error.name(), error.line()) {
         (Some(name), Some(line)) if !name.starts_with('<') => format!(" ({name}, line {line})"),
         _ => String::new(),
