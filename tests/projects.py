@@ -18,6 +18,9 @@ import yaml
 from harness.lifecycle.journal import InstanceRow, Journal
 from harness.models.results import TestReport
 
+LIGHT = ["cleanup", "destroy", "syntax", "create", "prepare", "converge", "side_effect", "cleanup", "destroy"]
+"""Molecule's sequence without its two slow steps, idempotence and verify."""
+
 TEST = "def test_it_answers(host):\n    assert host.run('true').rc == 0\n"
 
 
@@ -65,8 +68,10 @@ class Project:
         provisioner: Mapping[str, Any] | None = None,
         driver: str = "fake",
         files: Mapping[str, str] | None = None,
+        full: bool = False,
         **keys: Any,
     ) -> Path:
+        """`full`: `test` walks idempotence and verify, too."""
         folder = self.folder / "molecule" / name
         folder.mkdir(parents=True, exist_ok=True)
         names = [str(platform["name"]) for platform in platforms]
@@ -79,6 +84,8 @@ class Project:
             "verifier": {"name": "testinfra", "derive_from_plan": False},
             **keys,
         }
+        if not full:
+            document["scenario"] = {"test_sequence": LIGHT, **document.get("scenario", {})}
         (folder / "molecule.yml").write_text(yaml.safe_dump(document))
         if test is not None:
             (folder / "tests").mkdir(exist_ok=True)

@@ -26,6 +26,9 @@ from harness.models.results import CompilationResult, HostExecutionResult
 from harness.models.runner import Payload
 from harness.models.scenario import CompilerChoice, Scenario
 
+_GRACE = 15.0
+"""Seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckedPlan:
@@ -216,7 +219,9 @@ def run_plan(
         context.time(step, host, "deploy", result.execution_time)
         return result
 
-    outcome = context.each(list(binaries.of_host), work)
+    # A runner is killed at the deadline itself; it gets some seconds more, so that its finished records are not lost.
+    patient = Deadline(context.deadline.remaining() + _GRACE)
+    outcome = context.each(list(binaries.of_host), work, deadline=patient)
     raise_defects(outcome)
     if step == "converge":
         context.ledger.execution_time += time.monotonic() - started

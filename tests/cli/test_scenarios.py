@@ -157,7 +157,7 @@ def test_a_report_goes_to_a_file_or_to_stdout(project: Project) -> None:
 
 @pytest.mark.cargo
 def test_what_stands_behind_the_dashes_goes_to_pytest(project: Project) -> None:
-    project.scenario(test="def test_a(host):\n    assert False\n\n\ndef test_b(host):\n    pass\n")
+    project.scenario(test="def test_a(host):\n    assert False\n\n\ndef test_b(host):\n    pass\n", full=True)
     project.passes("test", "--", "-k", "test_b")
     assert project.run("test", "--", "--no-such-option").code == 2
 

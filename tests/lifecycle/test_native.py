@@ -35,6 +35,7 @@ def test_a_run_leaves_this_host_as_it_was(project: Project) -> None:
         platforms=TWO,
         tasks=[task("write", "echo written > /etc/harness-was-here", ["node1", "node2"])],
         test="def test_it(host):\n    assert host.file('/etc/harness-was-here').content_string == 'written\\n'\n",
+        full=True,
     )
     project.passes("test")
     assert not Path("/etc/harness-was-here").exists()
@@ -56,7 +57,7 @@ def test_whatever_moment_it_is_killed_nothing_stays(project: Project) -> None:
     project.scenario("bystander", driver="native")
     project.passes("create", "-s", "bystander")
     kept = mine(project)
-    project.scenario(driver="native", platforms=TWO)
+    project.scenario(driver="native", platforms=TWO, full=True)
     project.passes("test")
     chance = random.Random(7)
     for _ in range(KILLS):

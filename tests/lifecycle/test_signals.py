@@ -105,7 +105,7 @@ def test_whatever_moment_it_is_killed_orphans_are_removed_and_what_is_kept_stays
     project.scenario("bystander")
     project.passes("create", "-s", "bystander")
     kept = existing(fake_folder)
-    project.scenario(platforms=[{"name": "node1"}, {"name": "node2"}])
+    project.scenario(platforms=[{"name": "node1"}, {"name": "node2"}], full=True)
     started = time.monotonic()
     project.passes("test")
     usual = time.monotonic() - started + 0.5

@@ -57,7 +57,7 @@ def _run(context: Context, job: VerifyJob) -> VerifyOutcome:
 def _judge(context: Context, outcome: VerifyOutcome) -> None:
     if outcome.interrupted and context.deadline.expired():
         raise StepFailed(
-            f"not done after {context.deadline.seconds:g} s: {outcome.tests_run} checks had ended by then"
+            f"not done after {context.deadline}: {outcome.tests_run} checks had ended by then"
             "\nhint: give it more time with scenario.timeout_seconds",
             outcome="error",
         )
