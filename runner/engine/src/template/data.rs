@@ -313,8 +313,10 @@ pub(super) fn product(value: &Value, others: Rest<Value>) -> Result<Vec<Vec<Valu
     let mut rows: Vec<Vec<Value>> = items(value)?.into_iter().map(|item| vec![item]).collect();
     for other in others.iter() {
         let other = items(other)?;
-        rows =
-            rows.iter().flat_map(|row| other.iter().map(|item| [row.as_slice(), &[item.clone()]].concat())).collect();
+        rows = rows
+            .iter()
+            .flat_map(|row| other.iter().map(|item| [row.as_slice(), std::slice::from_ref(item)].concat()))
+            .collect();
     }
     Ok(rows)
 }

@@ -112,6 +112,7 @@ fn values() {
             "{{ 'a:b:c'.rsplit(':', 1) }} {{ 'a=b=c'.partition('=') }} {{ '-5'.zfill(4) }}",
             json!("['a:b', 'c'] ['a', '=', 'b=c'] -005"),
         ),
+        ("{{ 'foo bar baz qux' | truncate(9, leeway=0) }} {{ 'abc' | truncate(3) }}", json!("foo... abc")),
         ("{{ 16 | root }} {{ 2 | pow(3) }}", json!("4.0 8.0")),
         ("a{{ count }}\r\nb\r\n", json!("a3\nb\n")),
         ("{{ ['x', 'y'] | product([1]) | list }}", json!([["x", 1], ["y", 1]])),

@@ -32,7 +32,7 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("human_readable", text::human_readable);
     environment.add_filter("wordcount", text::wordcount);
     environment.add_filter("center", text::center);
-    environment.add_filter("truncate", minijinja_contrib::filters::truncate);
+    environment.add_filter("truncate", text::truncate);
     environment.add_filter("join", text::join);
     environment.add_filter("regex_search", text::regex_search);
     environment.add_filter("regex_replace", text::regex_replace);

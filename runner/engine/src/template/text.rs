@@ -206,6 +206,30 @@ pub(super) fn human_readable(value: &Value) -> Result<String, Error> {
     })
 }
 
+/// Jinja's `truncate(length=255, killwords=false, end='...', leeway=5)`.
+pub(super) fn truncate(
+    value: &Value,
+    length: Option<usize>,
+    kill_words: Option<bool>,
+    end: Option<String>,
+    leeway: Option<usize>,
+    options: Kwargs,
+) -> Result<String, Error> {
+    let length = length.or(options.get("length")?).unwrap_or(255);
+    let kill_words = kill_words.or(options.get("killwords")?).unwrap_or(false);
+    let end = end.or(options.get("end")?).unwrap_or_else(|| "...".to_owned());
+    let leeway = leeway.or(options.get("leeway")?).unwrap_or(5);
+    options.assert_all_used()?;
+    let text = input(value)?;
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= length + leeway {
+        return Ok(text);
+    }
+    let kept: String = letters[..length.saturating_sub(end.chars().count())].iter().collect();
+    let kept = if kill_words { kept.as_str() } else { kept.rsplit_once(' ').map_or(kept.as_str(), |(kept, _)| kept) };
+    Ok(format!("{kept}{end}"))
+}
+
 pub(super) fn center(value: &Value, width: Option<usize>) -> Result<String, Error> {
     Ok(format!("{:^1$}", input(value)?, width.unwrap_or(80)))
 }
