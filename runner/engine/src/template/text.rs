@@ -207,18 +207,14 @@ pub(super) fn human_readable(value: &Value) -> Result<String, Error> {
 }
 
 /// Jinja's `truncate(length=255, killwords=false, end='...', leeway=5)`.
-pub(super) fn truncate(
-    value: &Value,
-    length: Option<usize>,
-    kill_words: Option<bool>,
-    end: Option<String>,
-    leeway: Option<usize>,
-    options: Kwargs,
-) -> Result<String, Error> {
-    let length = length.or(options.get("length")?).unwrap_or(255);
-    let kill_words = kill_words.or(options.get("killwords")?).unwrap_or(false);
-    let end = end.or(options.get("end")?).unwrap_or_else(|| "...".to_owned());
-    let leeway = leeway.or(options.get("leeway")?).unwrap_or(5);
+pub(super) fn truncate(value: &Value, given: Rest<Value>, options: Kwargs) -> Result<String, Error> {
+    let argument = |index: usize, name: &str| -> Result<Option<Value>, Error> {
+        given.get(index).cloned().map_or_else(|| options.get(name), |value| Ok(Some(value)))
+    };
+    let length = argument(0, "length")?.and_then(|value| value.as_usize()).unwrap_or(255);
+    let kill_words = argument(1, "killwords")?.is_some_and(|value| value.is_true());
+    let end = argument(2, "end")?.map_or_else(|| "...".to_owned(), |value| value.to_string());
+    let leeway = argument(3, "leeway")?.and_then(|value| value.as_usize()).unwrap_or(5);
     options.assert_all_used()?;
     let text = input(value)?;
     let letters: Vec<char> = text.chars().collect();
