@@ -36,6 +36,10 @@ class RunResult:
     exit_code: int
 
 
+_WITHOUT_PLAN = ("create", "prepare", "cleanup", "destroy", "syntax", "dependency")
+"""Verbs that do not run the plan: for them a secret may be missing."""
+
+
 class CannotRun(HarnessError):
     """Nothing is wrong with the scenario, but what it needs is not here."""
 
@@ -68,7 +72,7 @@ def perform(scenario: Scenario, verb: str, options: RunOptions, observer: Observ
     _check_platforms(scenario, options)
     if verb != "destroy":
         require_drivers(scenario)
-    secrets = {} if verb == "destroy" else read_secrets(scenario.provisioner.secrets, scenario=scenario.name)
+    secrets = read_secrets(scenario.provisioner.secrets, scenario=scenario.name, all_of_them=verb not in _WITHOUT_PLAN)
     run = Run(scenario, verb, options, observer, secrets)
     return run.perform()
 
@@ -138,6 +142,7 @@ class Run:
         context.observer.run_started(self._scenario.name, self._id.value, steps)
         with ExitStack() as stack, suppress(Interrupted):  # what it made is cleaned up, and the ledger knows
             Walker(_with_standby(context, steps, stack), log).walk(steps)
+        self._tell_left(context)
         report = build_report(context)
         code = exit_code(context, report)
         with suppress(HarnessError):  # a full disk has been told of by then
@@ -145,6 +150,14 @@ class Run:
         self._keep_report(context, report)
         context.observer.run_ended(self._scenario.name, report)
         return RunResult(report, code)
+
+    def _tell_left(self, context: Context) -> None:
+        """What this run wanted to be rid of and is not: a driver that failed, or did not come back in time."""
+        with suppress(HarnessError):
+            rows = context.journal.instances(self._scenario.name)
+            left = [f"{row.platform} ({row.driver})" for row in rows if row.run == self._id and not row.keep]
+            if left:
+                context.note(f"left behind: {', '.join(left)}; harness destroy --orphans removes it")
 
     def _keep_report(self, context: Context, report: TestReport) -> None:
         from harness.report.files import write_atomically

@@ -145,3 +145,25 @@ def test_a_damaged_journal_is_an_error_with_a_cure(project: Project) -> None:
         outcome = project.run(verb)
         assert outcome.code == 2
         assert "damaged" in outcome.text
+
+
+def test_secrets_are_needed_by_what_runs_the_plan_alone(project: Project) -> None:
+    project.scenario(provisioner={"secrets": {"A": {"env": "NO_SUCH_A"}}})
+    project.passes("create")
+    outcome = project.run("converge")
+    assert outcome.code == 2
+    assert "NO_SUCH_A" in outcome.text
+    project.passes("destroy")
+
+
+def test_the_run_of_a_configuration_lives_though_its_file_has_gone(project: Project, fake_folder: Path) -> None:
+    from harness.drivers.base import InstanceRecord, RunId
+    from harness.lifecycle.orphans import _orphaned
+    from harness.lifecycle.workspace import Workspace
+
+    run = RunId("20260101-000000000-aaaaaaaa")
+    gone = project.folder / "e2e.json"
+    record = InstanceRecord("fake", "id", "node1", "e2e", gone, run, False)
+    with Workspace(project.folder / ".harness").run_lock(run).acquire("test"):
+        assert _orphaned(record, {}) is None
+    assert _orphaned(record, {}) is not None

@@ -185,3 +185,15 @@ def test_a_reader_that_goes_does_not_keep_a_run_from_cleaning_up(project: Projec
         process.stdout.close()
         process.wait(60)
     assert existing(fake_folder) == []
+
+
+def test_a_creation_that_hangs_is_left_with_a_word(project: Project, fake_folder: Path) -> None:
+    project.scenario(platforms=[{"name": "node1", "faults": {"create": "hang"}}])
+    with start(project, "create") as process:
+        wait_for(lambda: bool(existing(fake_folder)))
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "left behind: node1 (fake)" in output
+    project.passes("destroy", "--orphans")
+    assert existing(fake_folder) == []
