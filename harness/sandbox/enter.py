@@ -17,13 +17,14 @@ executed; 125, with one line on stderr that begins with `harness-enter:`, when t
 
 from __future__ import annotations
 
-import os
 import sys
+
+assert sys.platform == "linux"
+
+import os
 
 from harness.sandbox import kernel, layers, privileges, syscalls
 from harness.sandbox.execute import execute
-
-assert sys.platform == "linux"
 
 TYPE_CHECKING = False  # `typing` costs milliseconds of start
 if TYPE_CHECKING:
@@ -99,6 +100,16 @@ def open_process(pid: int, expected: int) -> int:
     return directory
 
 
+def open_spaces(directory: int) -> dict[str, int]:
+    """The name spaces that are not this process's own already: with `network: host` that one is not to be joined."""
+    spaces = {}
+    for name, _ in _IN_MOUNT_ORDER:
+        fd = os.open(f"ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+        if os.fstat(fd).st_ino != os.stat(f"/proc/self/ns/{name}").st_ino:
+            spaces[name] = fd
+    return spaces
+
+
 def main(arguments: list[str]) -> int:
     try:
         request = Request(arguments)
@@ -117,9 +128,7 @@ def main(arguments: list[str]) -> int:
     try:
         layers.join_cgroups(request.many["--cgroup"])
         directory = open_process(request.pid, request.start_time)
-        spaces = {
-            name: os.open(f"ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory) for name, _ in _IN_MOUNT_ORDER
-        }
+        spaces = open_spaces(directory)
         if request.rootless:
             user = os.open("ns/user", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
             kernel.setns(user, kernel.CLONE_NEWUSER, "join the sandbox's user name space")
@@ -151,7 +160,8 @@ def _become(request: Request, spaces: dict[str, int], to_parent: socket | None) 
     try:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, "tie the command to this process", 9)
         for name, flag in _IN_MOUNT_ORDER:
-            kernel.setns(spaces[name], flag, f"join the sandbox's {name} name space")
+            if name in spaces:
+                kernel.setns(spaces[name], flag, f"join the sandbox's {name} name space")
         kernel.block_signals(())
         os.setsid()
         kernel.leave_session_keyring()

@@ -5,11 +5,12 @@ Numbers and structures: include/uapi/linux/{sched,mount,prctl,capability}.h of t
 
 from __future__ import annotations
 
-import ctypes
-import os
 import sys
 
 assert sys.platform == "linux"
+
+import ctypes
+import os
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000

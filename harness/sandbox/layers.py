@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import errno
 import os
 import stat
-import sys
+import time
 
 from harness.sandbox import kernel
 from harness.sandbox.execute import spawn
 from harness.sandbox.recipe import Recipe
 
-assert sys.platform == "linux"
-
+_PATIENCE = 500
 _DEVICES = {  # name: (major, minor), Documentation/admin-guide/devices.txt
     "null": (1, 3),
     "zero": (1, 5),
@@ -205,10 +208,15 @@ def join_cgroups(directories: list[str]) -> None:
 
 
 def remove_cgroups(directories: list[str]) -> None:
-    """Deepest first; a cgroup goes only when it is empty (rmdir)."""
-    for directory in directories:
-        for path, _, _ in os.walk(directory, topdown=False):
-            try:
-                os.rmdir(path)
-            except OSError:
-                pass  # a process of it is still dying, or it has gone: `reap` comes by again
+    """Deepest first. A cgroup goes when it is empty (rmdir); its last process may take a moment to die."""
+    for _ in range(_PATIENCE):
+        left = [directory for directory in directories if os.path.isdir(directory)]
+        for directory in left:
+            for path, _, _ in os.walk(directory, topdown=False):
+                try:
+                    os.rmdir(path)
+                except OSError:
+                    pass
+        if not left:
+            return
+        time.sleep(0.01)

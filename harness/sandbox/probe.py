@@ -5,12 +5,13 @@ probe FOLDER [root]       one line on stdout: `ok`, or the step that failed and 
 
 from __future__ import annotations
 
-import os
 import sys
 
-from harness.sandbox import kernel, network
-
 assert sys.platform == "linux"
+
+import os
+
+from harness.sandbox import kernel, network
 
 
 def main(arguments: list[str]) -> int:

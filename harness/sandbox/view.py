@@ -7,13 +7,14 @@ and the host's tree is detached last (a user name space may mount /proc only whi
 
 from __future__ import annotations
 
-import os
 import sys
+
+assert sys.platform == "linux"
+
+import os
 
 from harness.sandbox import kernel, layers, privileges, syscalls
 from harness.sandbox.recipe import Recipe
-
-assert sys.platform == "linux"
 
 _QUIET = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
 # What runc masks and makes read-only: Docker's defaults, moby/moby oci/defaults.go.
@@ -56,7 +57,7 @@ def become_init(recipe: Recipe, network: int, tell: int) -> None:
     for overlay in recipe.overlays:
         if overlay[0] != "/":
             _mount_overlay(recipe, overlay, host, overlay[0])
-    _mount_sys(recipe)
+    _mount_sys(recipe, host)
     _make_dev(recipe, host)
     _make_run(recipe)
     _bind_shares(recipe, host)
@@ -148,20 +149,20 @@ def _mount_proc() -> None:
     kernel.mount("proc", "/proc", "proc", _QUIET)
 
 
-def _mount_sys(recipe: Recipe) -> None:
+def _mount_sys(recipe: Recipe, host: _HostFiles) -> None:
     os.makedirs("/sys", exist_ok=True)
     try:
         kernel.mount("sysfs", "/sys", "sysfs", _QUIET | kernel.MS_RDONLY)
     except OSError:
-        # Refused to a user name space that does not own the network one, or whose own /sys has masks (a container).
-        kernel.mount("tmpfs", "/sys", "tmpfs", _QUIET, "size=64k,mode=755")
+        # Refused to a user name space that does not own the network one, or that sees masks on /sys (a container's).
+        kernel.mount(_at(host.sys), "/sys", None, kernel.MS_BIND | kernel.MS_REC)
         _remount("/sys", kernel.MS_RDONLY | _QUIET)
-        return
-    if recipe.cgroup_mounts:
-        for path, kind, options in recipe.cgroup_mounts:
-            if path != "/sys/fs/cgroup":
-                os.makedirs(path, exist_ok=True)
-            kernel.mount(kind, path, kind, _QUIET, options)
+        if not recipe.cgroup_mounts and os.path.isdir("/sys/fs/cgroup"):
+            kernel.mount("tmpfs", "/sys/fs/cgroup", "tmpfs", kernel.MS_RDONLY | _QUIET, "size=0,mode=555")
+    for path, kind, options in recipe.cgroup_mounts:
+        if path != "/sys/fs/cgroup":
+            os.makedirs(path, exist_ok=True)
+        kernel.mount(kind, path, kind, _QUIET, options)
 
 
 def _make_dev(recipe: Recipe, host: _HostFiles) -> None:

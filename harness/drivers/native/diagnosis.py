@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -14,8 +17,6 @@ from harness.drivers.native.options import NativeOptions
 from harness.errors import DriverFailed, Problem
 from harness.sandbox import privileges
 from harness.sandbox.command import program
-
-assert sys.platform == "linux"
 
 _IN_CONTAINER = "start the container with --cap-add SYS_ADMIN --security-opt seccomp=unconfined"
 _APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import contextlib
 import os
 import select
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +19,6 @@ from harness.cache import cache_dir
 from harness.errors import DriverFailed
 from harness.models.endpoint import Sandbox
 from harness.models.serde import StrictModel
-
-assert sys.platform == "linux"
 
 MARK = b"harness-sandbox"
 VARIABLE = "HARNESS_SANDBOX"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import os
 import pwd
 import re
 import stat
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +20,6 @@ from harness.drivers.native.options import NativeOptions
 from harness.drivers.native.store import Version, layer_name
 from harness.sandbox import privileges
 from harness.sandbox.recipe import Recipe
-
-assert sys.platform == "linux"
 
 DEVICES = ["null", "zero", "full", "random", "urandom", "tty"]
 CREDENTIAL_VARIABLES = ("GOOGLE_APPLICATION_CREDENTIALS", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import contextlib
 import dataclasses
 import marshal
 import os
 import secrets
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,8 +40,6 @@ from harness.errors import DriverFailed, InstanceGone, NotReady
 from harness.models.endpoint import Endpoint
 from harness.sandbox import privileges
 from harness.sandbox.command import program
-
-assert sys.platform == "linux"
 
 _START_SECONDS = 30.0
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import os
 import secrets
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +18,6 @@ from harness.drivers.native import freezer, labels, store
 from harness.drivers.native.labels import Found
 from harness.errors import DriverFailed
 from harness.sandbox.command import program
-
-assert sys.platform == "linux"
 
 MISSING = ("processes", "/run", "/dev/shm")
 
@@ -61,6 +62,7 @@ set -e
 layers=$1 draft=$2; shift 2
 for layer in "$layers"/*; do
     target=$draft/${layer##*/}
+    if [ -z "$(ls -A "$layer/upper")" ] && [ $# = 0 ]; then continue; fi
     mkdir "$target"
     cp -a --reflink=auto -- "$layer/upper" "$target/0"
     number=1

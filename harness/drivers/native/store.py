@@ -9,11 +9,14 @@ A version is never changed; one that a living sandbox lies on is not removed.
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import hashlib
 import json
 import re
 import shutil
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +29,6 @@ from harness.drivers.base import ScenarioRef, Snapshot
 from harness.drivers.native import labels, remains
 from harness.errors import DriverFailed
 from harness.models.serde import StrictModel
-
-assert sys.platform == "linux"
 
 _AUTOMATIC = re.compile(r"^[0-9a-f]{64}$")
 _ROOT, _PLAIN = "root", "plain"

@@ -304,8 +304,10 @@ def state_of_the_host() -> dict[str, str]:
     for command in (["ip", "link"], ["iptables-save"], ["nft", "list", "ruleset"]):
         if shutil.which(command[0]):
             lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-            # Comments have the time in them, brackets and counters the traffic.
-            found[command[0]] = re.sub(r"#.*|\[\d+:\d+\]|packets \d+ bytes \d+", "", lines)
+            # Comments have the time in them, brackets and counters the traffic; Docker may be at work.
+            text = re.sub(r"#.*|\[\d+:\d+\]|packets \d+ bytes \d+", "", lines)
+            others = re.compile(r"docker|veth|br-|link/ether|172\.", re.IGNORECASE)
+            found[command[0]] = "\n".join(line for line in text.splitlines() if not others.search(line))
     return found
 
 

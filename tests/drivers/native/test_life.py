@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -35,29 +35,30 @@ sys.stdin.read()
 
 
 class Traces:
-    """What a sandbox could leave: mounts, processes, control groups, files."""
+    """What a sandbox could leave: mounts, processes, control groups, files. Other tests' are none of ours."""
 
     def __init__(self) -> None:
         self.before = self.now()
 
     @staticmethod
     def now() -> dict[str, list[str]]:
-        cgroups = Path("/sys/fs/cgroup")
+        mounts = Path("/proc/self/mountinfo").read_text().splitlines()
         return {
-            "mounts": [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if "harness" in line],
+            "mounts": [line for line in mounts if str(labels.home()) in line],
             "processes": [f"{one.label.id} {one.supervisor.pid}" for one in labels.find()],
-            "cgroups": [str(path) for path in cgroups.rglob("harness-h*")] if not labels.find() else [],
             "files": sorted(str(path) for path in labels.home().glob("*")),
         }
 
-    def none_left(self, *processes: int) -> None:
+    def none_left(self, *processes: int, cgroups: Sequence[str] = ()) -> None:
         """Within a moment: the kernel clears a killed process id name space away by itself."""
 
         def gone(last: bool) -> bool | None:
             alive = [pid for pid in processes if Path(f"/proc/{pid}").exists() and not _zombie(pid)]
-            same = self.now() == self.before
+            groups = [path for path in cgroups if Path(path).exists()]
+            same = self.now() == self.before and not groups
             if last:
                 assert not alive
+                assert not groups
                 assert self.now() == self.before
             return True if same and not alive else None
 
@@ -118,9 +119,10 @@ def test_destroy_leaves_nothing(root_world: World, traces: Traces, upper: str) -
 def test_destroy_of_systemd_leaves_no_control_group(root_world: World, traces: Traces, debian: str) -> None:
     with root_world.open() as site:
         instance, endpoint = root_world.make(site, root_world.spec(image=debian, init="systemd"))
-        assert endpoint.cgroups
+        assert all(instance.record.id in path for path in endpoint.cgroups)
+        assert all(Path(path).exists() for path in endpoint.cgroups)
         site.destroy(instance)
-        traces.none_left(endpoint.pid)
+        traces.none_left(endpoint.pid, cgroups=endpoint.cgroups)
 
 
 def test_leaving_the_site_ends_what_is_not_kept(root_world: World, traces: Traces) -> None:
@@ -182,7 +184,7 @@ def test_the_supervisor_of_systemd_is_killed(root_world: World, traces: Traces, 
         assert labels.send(found.supervisor, signal.SIGKILL)
         assert labels.wait_gone(labels.Living(endpoint.pid, endpoint.start_time), 20)
         root_world.driver.reap(instance.record)
-    traces.none_left(endpoint.pid)
+    traces.none_left(endpoint.pid, cgroups=endpoint.cgroups)
 
 
 def test_found_without_any_file(root_world: World, traces: Traces) -> None:

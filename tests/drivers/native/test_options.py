@@ -78,6 +78,37 @@ def test_the_network(root_world: World) -> None:
 
 
 @pytest.mark.root
+@pytest.mark.image
+@pytest.mark.systemd
+def test_systemd_on_the_host_s_network(root_world: World, debian: str) -> None:
+    """A user name space that does not own its network: no /sys of its own, and that network is not joined."""
+    with root_world.open() as site:
+        _, endpoint = root_world.make(site, root_world.spec(image=debian, init="systemd", network="host"))
+        assert output(endpoint, "systemctl is-active dbus") == "active"
+        assert output(endpoint, "readlink /proc/self/ns/net") == os.readlink("/proc/self/ns/net")  # noqa: PTH115
+        assert run(endpoint, "echo 1 > /sys/kernel/mm/ksm/run").returncode != 0
+
+
+@pytest.mark.root
+@pytest.mark.image
+@pytest.mark.systemd
+def test_systemd_that_cannot_boot(root_world: World, debian: str) -> None:
+    """Said at once, not when the time is up."""
+    from harness.deadline import Deadline
+    from harness.drivers.native import identity, rootfs
+    from harness.errors import NotReady
+
+    unpacked = rootfs.resolve(debian, root_world.project, identity.for_root())
+    with root_world.open() as site:
+        hide = root_world.spec(image=str(unpacked), init="systemd", shares=["/dev/null:/lib/systemd/systemd"])
+        (instance,) = site.create([hide], {})
+        deadline = Deadline(60)
+        with pytest.raises((NotReady, DriverFailed), match="ended"):
+            site.wait_ready(instance, deadline)
+        assert deadline.elapsed() < 30
+
+
+@pytest.mark.root
 def test_more_capabilities(root_world: World) -> None:
     with root_world.open() as site:
         _, endpoint = root_world.make(site, root_world.spec(capabilities=["CAP_NET_ADMIN"]))

@@ -143,6 +143,17 @@ print(json.dumps([result, (home / "new").exists()]))
     assert seen == [[0, "mine"], False]
 
 
+def test_the_host_s_network(root_world: World, person: Person) -> None:
+    seen = person.run("""
+instance, endpoint = make(network="host")
+result = [run("readlink /proc/self/ns/net"), os.readlink("/proc/self/ns/net"), run("ls -A /sys/fs/cgroup")]
+site.destroy(instance)
+print(json.dumps(result))
+""")
+    assert seen[0] == [0, seen[1]]
+    assert seen[2] == [0, ""]
+
+
 @pytest.mark.image
 @pytest.mark.parametrize("upper", ["memory", "disk"])
 def test_an_image(root_world: World, person: Person, debian: str, upper: str) -> None:

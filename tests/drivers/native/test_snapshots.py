@@ -23,8 +23,15 @@ LOOK = (
 )
 
 
-@pytest.mark.parametrize("upper", ["memory", "disk"])
-@pytest.mark.parametrize("image", [None, pytest.param("debian-12", marks=pytest.mark.image)])
+@pytest.mark.parametrize(
+    ("image", "upper"),
+    [
+        (None, "memory"),
+        pytest.param(None, "disk", marks=pytest.mark.slow),
+        pytest.param("debian-12", "memory", marks=pytest.mark.image),
+        pytest.param("debian-12", "disk", marks=pytest.mark.image),
+    ],
+)
 def test_revert(root_world: World, request: pytest.FixtureRequest, image: str | None, upper: str) -> None:
     if image:
         request.getfixturevalue("debian")
