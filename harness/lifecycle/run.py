@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from harness import registry
@@ -64,6 +64,11 @@ def perform(scenario: Scenario, verb: str, options: RunOptions, observer: Observ
     """Run `verb`. What goes wrong inside a step is in the result; raised is what keeps the run from beginning
     (state that cannot be written, a lock that is held, missing secrets, a driver that cannot work here).
     """
+    return new_run(scenario, verb, options, observer).perform()
+
+
+def new_run(scenario: Scenario, verb: str, options: RunOptions, observer: Observer) -> Run:
+    """A run that may begin. Raises as `perform` says."""
     if scenario.provisioner.name != "binary":
         raise CannotRun(
             f"scenario {scenario.name!r}: this version cannot run the provisioner {scenario.provisioner.name!r}",
@@ -73,8 +78,7 @@ def perform(scenario: Scenario, verb: str, options: RunOptions, observer: Observ
     if verb != "destroy":
         require_drivers(scenario)
     secrets = read_secrets(scenario.provisioner.secrets, scenario=scenario.name, all_of_them=verb not in _WITHOUT_PLAN)
-    run = Run(scenario, verb, options, observer, secrets)
-    return run.perform()
+    return Run(scenario, verb, options, observer, secrets)
 
 
 def _with_standby(context: Context, steps: Sequence[str], stack: ExitStack) -> Context:
@@ -103,6 +107,12 @@ class Run:
         self._fleet: Fleet | None = None
 
     def perform(self) -> RunResult:
+        with self.opened() as (context, log):
+            return self._walk(context, log)
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[Context, RunLog]]:
+        """Its context and log, written down as begun; instances are not touched on the way out."""
         with Signals(self._last_words) as signals, ExitStack() as stack:
             self._workspace.prepare()
             journal = stack.enter_context(Journal.open(self._workspace.database))
@@ -129,10 +139,10 @@ class Run:
                 secrets=self._secrets,
                 mask=Mask(self._secrets.values()),
             )
-            return self._walk(context, log)
+            journal.begin_run(self._id, self._scenario.name, self._verb)
+            yield context, log
 
     def _walk(self, context: Context, log: RunLog) -> RunResult:
-        context.journal.begin_run(self._id, self._scenario.name, self._verb)
         for problem in self._scenario.warnings:
             context.warn(str(problem))
         if self._verb not in TRANSIENT:
