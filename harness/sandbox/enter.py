@@ -101,12 +101,17 @@ def open_process(pid: int, expected: int) -> int:
 
 
 def open_spaces(directory: int) -> dict[str, int]:
-    """The name spaces that are not this process's own already: with `network: host` that one is not to be joined."""
+    """The name spaces that are not this process's own already: with `network: host` that one is not to be joined.
+
+    Raises OSError for a process that has not left this one's mounts: what ran there would run on the host.
+    """
     spaces = {}
     for name, _ in _IN_MOUNT_ORDER:
         fd = os.open(f"ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
         if os.fstat(fd).st_ino != os.stat(f"/proc/self/ns/{name}").st_ino:
             spaces[name] = fd
+    if "mnt" not in spaces:
+        raise OSError(1, "it has no mounts of its own (yet): refusing to run on the host itself")
     return spaces
 
 
@@ -159,9 +164,13 @@ def _become(request: Request, spaces: dict[str, int], to_parent: socket | None) 
     status = FAILED
     try:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, "tie the command to this process", 9)
+        outside = os.stat("/")
         for name, flag in _IN_MOUNT_ORDER:
             if name in spaces:
                 kernel.setns(spaces[name], flag, f"join the sandbox's {name} name space")
+        if os.path.samestat(outside, os.stat("/")):
+            # A PID 1 that is still making its view: writes would reach the host's files.
+            raise OSError(1, "its root is the host's (yet): refusing to run on the host itself")
         kernel.block_signals(())
         os.setsid()
         kernel.leave_session_keyring()

@@ -18,6 +18,7 @@ import pytest
 
 from harness.deadline import Deadline
 from harness.models.endpoint import Sandbox
+from harness.sandbox.command import enter_command
 from tests.drivers.native.conftest import World, ask, output, run
 
 pytestmark = [pytest.mark.root, pytest.mark.sandbox]
@@ -416,3 +417,20 @@ def look_at_each_other(one: Sandbox, two: Sandbox) -> None:
     assert run(two, "ps ax | grep -q '[s]leep 321'").returncode != 0
     assert output(one, "hostname") == "a"
     assert output(two, "hostname") == "b"
+
+
+@pytest.mark.parametrize("maker", [["sleep", "60"], ["unshare", "--mount", "sleep", "60"]])
+def test_what_has_no_root_of_its_own_is_never_entered(maker: list[str], tmp_path: Path) -> None:
+    """As a PID 1 that is still making its view: whatever ran there would run on the host."""
+    marker = tmp_path / "ran"
+    with subprocess.Popen(maker) as process:
+        try:
+            time.sleep(0.2)
+            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+            endpoint = Sandbox(pid=process.pid, start_time=int(fields[19]))
+            done = subprocess.run(enter_command(endpoint, ["touch", str(marker)]), capture_output=True, text=True)
+        finally:
+            process.kill()
+    assert done.returncode == 125
+    assert "refusing to run on the host itself" in done.stderr
+    assert not marker.exists()
