@@ -13,13 +13,13 @@ from harness.connections.base import Connection
 from harness.errors import HarnessError
 from harness.lifecycle.secrets import Mask
 from harness.models.verification import VerifyJob
+from harness.verify import JOB
 from harness.verify.backend import HarnessBackend
 from harness.verify.checks import Check
 from harness.verify.hosts import Address, Hosts, NobodyLeft
 from harness.verify.items import CheckItem
 from harness.verify.looks import Looks
 from harness.verify.plan_checks import checks_of, unique_ids
-from harness.verify.plugin import JOB
 from harness.verify.records import RECORDS, Recorder
 
 
@@ -60,7 +60,8 @@ class Session:
         if "hypothesis" not in sys.modules and session.config.pluginmanager.has_plugin("hypothesispytest"):
             session.config.pluginmanager.unregister(name="hypothesispytest")
 
-    def pytest_collection_finish(self) -> None:
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._looks.begin(item.check.host for item in session.items if isinstance(item, CheckItem))
         # xdist's workers have read it by now; a pytest that a test starts is none of ours.
         os.environ.pop(JOB, None)
 
