@@ -26,7 +26,7 @@ from harness.models.runner import TaskRecord
 from harness.models.scenario import Scenario
 
 if TYPE_CHECKING:
-    from harness.lifecycle.plans import CheckedPlan
+    from harness.lifecycle.plans import Binaries, CheckedPlan
     from harness.verify.process import Standby
 
 T = TypeVar("T")
@@ -76,6 +76,8 @@ class Context:
     """When set, these platforms alone are looked at."""
     plans: dict[Path, CheckedPlan] = field(default_factory=dict)
     """Those read so far in this run."""
+    binaries: dict[Path, Binaries] = field(default_factory=dict)
+    """What was compiled of them."""
     standby: Standby | None = None
     """A pytest that loads ahead of the verify step."""
 

@@ -46,8 +46,9 @@ class CheckedPlan:
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """What was compiled: one binary per slice and target; `of_host` is empty for a host that has no tasks."""
+    """What was compiled for `hosts`: one binary per slice and target; a host that has no task is not in `of_host`."""
 
+    hosts: frozenset[str]
     of_host: Mapping[str, CompilationResult]
     secrets: Mapping[str, tuple[str, ...]]
     """The names of the secrets that a host's slice asks for."""
@@ -124,6 +125,7 @@ def compile_plan(
     wanted = sorted({(number, targets[host]) for number, payload in enumerate(payloads) for host in payload.run_on})
     compiled = _compile_all(context, checked.compiler, payloads, wanted, step)
     return Binaries(
+        hosts=frozenset(hosts),
         of_host={host: compiled[n, targets[host]] for n, payload in enumerate(payloads) for host in payload.run_on},
         secrets={host: tuple(payload.secrets) for payload in payloads for host in payload.run_on},
     )

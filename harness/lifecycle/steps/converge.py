@@ -69,7 +69,10 @@ def execute(
 ) -> dict[str, HostExecutionResult]:
     """Compile and run a checked plan on all hosts of this run; by host. Raises StepFailed."""
     connections = context.connections(step)
-    binaries = compile_plan(context, checked, context.hosts, connections, step=step)
+    binaries = context.binaries.get(checked.path)
+    if binaries is None or set(context.hosts) != binaries.hosts:
+        binaries = compile_plan(context, checked, context.hosts, connections, step=step)
+        context.binaries[checked.path] = binaries
     if step == "converge":
         seen = {result.sha256: result for result in binaries.of_host.values()}
         context.ledger.compilations = list(seen.values())
