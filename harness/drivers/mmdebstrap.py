@@ -8,7 +8,7 @@ assert sys.platform == "linux"
 
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from harness.drivers import apt_sources
@@ -45,6 +45,10 @@ def build(suite: str, packages: Sequence[str], scratch: Path, tar: Path, tell: C
             command = program("scratch", [str(work), str(_SCRATCH_BYTES - (1 << 30)), "--", *command])
     elif _available_memory() > _SCRATCH_BYTES and _is_roomy(_SHARED_MEMORY):
         environment["TMPDIR"] = str(_SHARED_MEMORY)
+    _run(command, environment, suite, tell)
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str], suite: str, tell: Callable[[str], None]) -> None:
     last: list[str] = []
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment

@@ -164,23 +164,13 @@ def _become(request: Request, spaces: dict[str, int], to_parent: socket | None) 
     status = FAILED
     try:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, "tie the command to this process", 9)
-        outside = os.stat("/")
-        for name, flag in _IN_MOUNT_ORDER:
-            if name in spaces:
-                kernel.setns(spaces[name], flag, f"join the sandbox's {name} name space")
-        if os.path.samestat(outside, os.stat("/")):
-            # A PID 1 that is still making its view: writes would reach the host's files.
-            raise OSError(1, "its root is the host's (yet): refusing to run on the host itself")
+        _go_inside(spaces)
         kernel.block_signals(())
         os.setsid()
         kernel.leave_session_keyring()
         if to_parent is not None:
             _take_terminal(to_parent)
-        # Python ignores these two from its start, and what it executes would too (signal(7)). The module is built in.
-        import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
-
-        _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
-        _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+        _restore_signals()
         allowed = privileges.mask(set(request.many["--cap"]))
         syscalls.install(user_name_space=request.rootless)
         privileges.limit(allowed)
@@ -204,6 +194,24 @@ def _become(request: Request, spaces: dict[str, int], to_parent: socket | None) 
         _fail(f"unknown capability {error}")
     finally:
         os._exit(status)
+
+
+def _go_inside(spaces: dict[str, int]) -> None:
+    outside = os.stat("/")
+    for name, flag in _IN_MOUNT_ORDER:
+        if name in spaces:
+            kernel.setns(spaces[name], flag, f"join the sandbox's {name} name space")
+    if os.path.samestat(outside, os.stat("/")):
+        # A PID 1 that is still making its view: writes would reach the host's files.
+        raise OSError(1, "its root is the host's (yet): refusing to run on the host itself")
+
+
+def _restore_signals() -> None:
+    # Python ignores these two from its start, and what it executes would too (signal(7)). The module is built in.
+    import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
+
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
 
 
 def _chdir(wanted: str | None, home: str) -> None:

@@ -96,7 +96,6 @@ def _make_nodes(directory: str, recipe: Recipe) -> None:
     make any and binds the host's, which belong to nobody in its user name space and cannot be changed either.
     """
     _touch(f"{directory}/.masked", 0o000)
-    os.mkdir(f"{directory}/.empty", 0o755)
     for name in recipe.devices:
         path = f"{directory}/{name}"
         if not recipe.user_name_space:

@@ -11,7 +11,7 @@ assert sys.platform == "linux"
 
 import os
 
-from harness.sandbox import kernel, network
+from harness.sandbox import chroot, kernel, network
 
 
 def main(arguments: list[str]) -> int:
@@ -22,6 +22,7 @@ def main(arguments: list[str]) -> int:
             kernel.unshare(kernel.CLONE_NEWUSER, "make a user name space")
             map_ids_of_self(*users)
         kernel.unshare(kernel.CLONE_NEWNS, "make a mount name space")
+        chroot.refuse()
         kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
         os.close(network.make(user_name_space="root" not in arguments))
         kernel.unshare(kernel.CLONE_NEWPID, "make a process id name space")

@@ -23,7 +23,7 @@ import marshal
 import os
 import select
 
-from harness.sandbox import kernel, layers, network, view
+from harness.sandbox import chroot, kernel, layers, network, view
 from harness.sandbox.recipe import Recipe
 from harness.sandbox.users import map_ids
 
@@ -194,6 +194,7 @@ class Holder:
 
     def _own_mounts(self) -> None:
         kernel.unshare(kernel.CLONE_NEWNS, "make a mount name space")
+        chroot.refuse()
         # Nothing mounted from here on may ever reach the host; what the host unmounts is not held on to.
         kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_SLAVE)
 

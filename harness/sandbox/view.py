@@ -75,7 +75,6 @@ class _HostFiles:
     def __init__(self, recipe: Recipe) -> None:
         self.nodes = {name: _open(f"{recipe.directory}/nodes/{name}") for name in recipe.devices}
         self.masked = _open(f"{recipe.directory}/nodes/.masked")
-        self.empty = _open(f"{recipe.directory}/nodes/.empty")
         self.shares = [_open(source) for source, _, _ in recipe.binds]
         self.layers: dict[str, list[int]] = {}
         for target, source, layer, hidden, bases in recipe.overlays:
@@ -85,9 +84,6 @@ class _HostFiles:
             self.layers[target] = [_open(path) for path in (*paths, source)]
         self.sys = _open("/sys")
         self.old_root = "/"
-
-    def close_all(self) -> None:
-        os.closerange(3, 65536)
 
 
 def _open(path: str) -> int:

@@ -28,6 +28,19 @@ def has_pivoted(init: Living) -> bool:
     return not name.startswith("python")
 
 
+def wait_for_view(name: str, init: Living, deadline: Deadline) -> None:
+    """Until PID 1 has made its view: one that was started again by another process may be at it still."""
+
+    def made(last: bool) -> bool | None:
+        if has_pivoted(init):
+            return True
+        if last or not labels.alive(init):
+            raise NotReady(f"{name}: its view is not made after {deadline.elapsed():.1f} s")
+        return None
+
+    poll(made, deadline, interval=0.002)
+
+
 def wait_for_systemd(name: str, endpoint: Sandbox, deadline: Deadline) -> None:
     """Until systemd has worked off its first jobs. Raises NotReady with its state, or its unfinished jobs."""
 

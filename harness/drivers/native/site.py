@@ -229,6 +229,7 @@ class NativeSite(Site):
         if found.init is None:
             raise NotReady(f"{instance.name}: it is stopped: its PID 1 has ended", hint="start it again, or destroy it")
         endpoint = found.endpoint()
+        readiness.wait_for_view(instance.name, found.init, deadline)
         if found.label.init == "systemd":
             readiness.wait_for_systemd(instance.name, endpoint, deadline)
         return endpoint

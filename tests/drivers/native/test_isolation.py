@@ -24,6 +24,7 @@ from tests.drivers.native.conftest import World, ask, output, run
 
 pytestmark = [pytest.mark.root, pytest.mark.sandbox]
 
+
 @pytest.fixture
 def secrets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder on the host's root, outside everything that is always hidden: a home, a credential, a socket, a FIFO."""
