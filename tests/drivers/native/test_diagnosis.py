@@ -34,6 +34,32 @@ def test_root_without_sys_admin(root_world: World) -> None:
     assert "--cap-add SYS_ADMIN --security-opt seccomp=unconfined" in hint
 
 
+@pytest.mark.root
+@pytest.mark.sandbox
+def test_a_chroot_is_refused(root_world: World, tmp_path: Path) -> None:
+    """What entered a sandbox made there would run on the real root, so neither diagnosis nor creation may pass."""
+    (tmp_path / "root").mkdir()
+    making = """
+from harness.drivers.base import PlatformSpec, RunId, ScenarioRef
+from harness.errors import DriverFailed
+from pathlib import Path
+scenario = ScenarioRef(Path("/tmp"), "x", Path("/tmp"))
+with NativeDriver().open(scenario, RunId("r1"), keep=False) as site:
+    try:
+        site.create([PlatformSpec("node1", "native", options=NativeDriver.platform_options())], {})
+        print("created")
+    except DriverFailed as error:
+        print(error.message)
+"""
+    script = f'mount --rbind / "{tmp_path}/root" && exec chroot "{tmp_path}/root" "$@"'
+    command = ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, "-c", WITHOUT + making]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ)
+    message, hint, creation = done.stdout.splitlines()
+    assert "in a chroot" in message
+    assert "outside the chroot" in hint
+    assert "in a chroot" in creation
+
+
 @pytest.mark.parametrize(
     ("setting", "value", "words"),
     [
