@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+_GRACE = 5.0
+"""Seconds."""
+
+
 class DestroyPolicy(enum.StrEnum):
     """When `test` destroys what it made."""
 
@@ -111,7 +115,9 @@ class Context:
                 self.time(step, name, "ready", took)
             return connection
 
-        return all_done(self.each(self.hosts, ready))
+        # A driver that waits until the deadline still has to say what it last saw.
+        patient = Deadline(self.deadline.remaining() + _GRACE)
+        return all_done(self.each(self.hosts, ready, patient))
 
     def time(self, step: str, host: str, what: str, seconds: float) -> None:
         """For the history; a journal that cannot be written fails no run for it."""
