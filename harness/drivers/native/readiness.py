@@ -34,7 +34,9 @@ def wait_for_view(name: str, init: Living, deadline: Deadline) -> None:
     def made(last: bool) -> bool | None:
         if has_pivoted(init):
             return True
-        if last or not labels.alive(init):
+        if not labels.alive(init):
+            raise NotReady(f"{name}: its PID 1 has ended", hint="start it again, or destroy it")
+        if last:
             raise NotReady(f"{name}: its view is not made after {deadline.elapsed():.1f} s")
         return None
 
