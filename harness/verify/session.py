@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import pytest
@@ -76,7 +76,7 @@ class Session:
             option.hosts.split(",") if option.hosts is not None else getattr(metafunc.module, "testinfra_hosts", None)
         )
         try:
-            specs, left_out = self._specs(["all"] if given is None else list(given))
+            specs, left_out = self._specs(_names(given))
         except HarnessError as error:
             hint = f"\n  hint: {error.hint}" if error.hint else ""
             raise pytest.Collector.CollectError(f"{error.message}{hint}") from error
@@ -112,3 +112,10 @@ class Session:
 
     def _connect(self, platform: str) -> Connection:
         return self._hosts.connection(Address(platform, self._job.scenario))
+
+
+def _names(given: str | Iterable[str] | None) -> list[str]:
+    """`testinfra_hosts` as it stands in a module; one name alone is meant as a list of it."""
+    if given is None:
+        return ["all"]
+    return [given] if isinstance(given, str) else [str(name) for name in given]

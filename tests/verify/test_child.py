@@ -80,6 +80,7 @@ def test_testinfra_hosts(make_job: JobMaker, tmp_path: Path) -> None:
         "group_address": ["harness://web.default"],
         "scenario": ["harness://default"],
         "twice": ["node1", "web"],
+        "text": "node2",
         "left_out": ["cache"],
         "half_left_out": ["node2", "node3"],
     }.items():
@@ -94,6 +95,7 @@ def test_testinfra_hosts(make_job: JobMaker, tmp_path: Path) -> None:
         "test_scenario[node1]": "passed",
         "test_scenario[node2]": "passed",
         "test_twice[node1]": "passed",
+        "test_text[node2]": "passed",
         "test_left_out[cache]": "skipped",
         "test_half_left_out[node2]": "passed",
     }
