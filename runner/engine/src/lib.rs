@@ -3,6 +3,7 @@
 
 mod actions;
 pub mod embed;
+mod looping;
 mod mask;
 pub mod payload;
 mod record;
