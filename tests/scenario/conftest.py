@@ -33,6 +33,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in os.environ:
         if name.startswith(("HARNESS_", "RUSTLE_E2E_", "MOLECULE_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("HARNESS_FAKE", "1")
     monkeypatch.chdir(folder)
     return folder
 

@@ -11,12 +11,6 @@ from harness.scenario import load_scenario, load_settings
 from harness.scenario.skeleton import init_scenario
 
 
-@pytest.fixture(autouse=True)
-def fake_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HARNESS_FAKE", "1")
-
-
-
 @pytest.mark.parametrize("name", ["web", "on", "null", "8080", "web.a-b_c", "A", "a" * 63])
 def test_it_loads_and_its_plan_is_sound(project: Path, name: str) -> None:
     from harness.plan import check_plan, read_plan
