@@ -1,0 +1,2 @@
+def base_image() -> str:
+    return "bare:12"
