@@ -37,7 +37,7 @@ def docker_endpoint() -> Iterator[Endpoint]:
     from harness import daemon
     from harness.errors import HarnessError
     from harness.models.endpoint import Docker
-    from tests.docker_images import base_image
+    from tests.docker_images import ensure_base
 
     try:
         address = daemon.default_address()
@@ -45,7 +45,7 @@ def docker_endpoint() -> Iterator[Endpoint]:
     except HarnessError as error:
         pytest.skip(f"no Docker daemon here: {error.message}")
     made = client.create_container(
-        base_image(), ["sleep", "infinity"], host_config=client.create_host_config(init=True)
+        ensure_base(), ["sleep", "infinity"], host_config=client.create_host_config(init=True)
     )
     try:
         client.start(made["Id"])
