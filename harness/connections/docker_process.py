@@ -6,7 +6,6 @@ import contextlib
 import os
 import secrets
 import select
-import shutil
 import signal as signals
 import sys
 import time
@@ -89,7 +88,7 @@ class Executor:
 
     def resize(self, stream: ExecStream) -> None:
         if os.isatty(0):
-            size = shutil.get_terminal_size()
+            size = os.get_terminal_size(0)
             with contextlib.suppress(Exception):  # it may have ended; and a wrong size hurts nobody
                 self.client.exec_resize(stream.id, height=size.lines, width=size.columns)
 
@@ -275,7 +274,7 @@ class ExecTerminal(ExecProcess, TerminalStream):
 
     def _open(self, text: str, *, stdin: bool) -> ExecStream:
         if os.isatty(0):
-            size = shutil.get_terminal_size()
+            size = os.get_terminal_size(0)
             text = f"stty rows {size.lines} cols {size.columns} 2>/dev/null\n{text}"
         return self._executor.stream(["sh", "-c", text], stdin=True, pty=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import daemon
@@ -58,7 +59,7 @@ def reap(record: InstanceRecord) -> None:
         if address.url == record.detail.get("daemon", address.url):
             with client(address) as asked:
                 remove(asked, record.id, record.detail.get("network") or record.id)
-                remove_images(asked, record)
+                remove_images(asked, str(record.run), record.project)
             return
     raise daemon.DaemonFailed(f"the daemon {record.detail.get('daemon')} of {record.id} is not known any more")
 
@@ -105,12 +106,12 @@ def remove_network(asked: APIClient, network: str) -> None:
             raise
 
 
-def remove_images(asked: APIClient, record: InstanceRecord) -> None:
+def remove_images(asked: APIClient, run: str, project: Path) -> None:
     """Images of that run that nothing names: what a snapshot was before it was taken anew."""
     from docker.errors import APIError
 
-    for row in asked.images(filters={"label": [f"{labels.RUN}={record.run}"], "dangling": True}):
-        if (row.get("Labels") or {}).get(labels.PREFIX + "project") == str(record.project):
+    for row in asked.images(filters={"label": [f"{labels.RUN}={run}"], "dangling": True}):
+        if (row.get("Labels") or {}).get(labels.PREFIX + "project") == str(project):
             try:
                 asked.remove_image(row["Id"])
             except APIError as error:

@@ -50,6 +50,8 @@ class DockerSite(Site):
         self._hosts: dict[str, Host] = {}
         self._lock = threading.Lock()
         self._watcher: subprocess.Popen[bytes] | None = None
+        self._made: dict[str, tuple[Host, bool]] = {}
+        """What of this site is not kept: where it lives, and whether its volumes go with it."""
 
     def create(self, specs: Sequence[PlatformSpec], bases: Mapping[str, Snapshot]) -> list[Instance]:
         wanted = [(self._host(spec), self._wanted(spec, bases.get(spec.name))) for spec in specs]
@@ -110,7 +112,8 @@ class DockerSite(Site):
         with self._lock:
             if self._watcher is None:
                 self._watcher = watcher.start()
-        watcher.tell(self._watcher, host.address, wanted.name, wanted.network)
+            self._made[wanted.name] = (host, not wanted.options.keep_volumes)
+        watcher.tell(self._watcher, host.address, self._record(host, wanted))
 
     def _abandon(self, host: Host, wanted: Wanted) -> None:
         try:
@@ -142,10 +145,11 @@ class DockerSite(Site):
         host, options = self._host(instance.spec), daemons.options_of(instance.spec)
         with self._explained(host, instance.name):
             self._remove(host, instance.record.id, volumes=not options.keep_volumes)
-            remains.remove_images(host.client, instance.record)
+            remains.remove_images(host.client, str(instance.record.run), self.scenario.project)
 
     def _remove(self, host: Host, name: str, *, volumes: bool) -> None:
         remains.remove_container(host.client, name, volumes=volumes)
+        self._made.pop(name, None)
         with host.lock:
             if host.network:
                 remains.remove_network(host.client, host.network)
@@ -254,23 +258,20 @@ class DockerSite(Site):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Instances go by `destroy`; of what is not kept the watcher removes the rest."""
+        """Instances go by `destroy`; what is not kept goes with its site."""
         with self._lock:
             waiting, self._watcher = self._watcher, None
             hosts, self._hosts = self._hosts, {}
-        left = False
-        for host in hosts.values():
+            made, self._made = self._made, {}
+        failed = False
+        for name, (host, volumes) in made.items():
             try:
-                left = left or bool(
-                    host.client.containers(all=True, quiet=True, filters={"label": [f"{labels.RUN}={self.run}"]})
-                )
-            except Exception:
-                left = True
+                with self._explained(host, name):
+                    self._remove(host, name, volumes=volumes)
+                    remains.remove_images(host.client, str(self.run), self.scenario.project)
+            except HarnessError:
+                failed = True
+        for host in hosts.values():
             host.client.close()
         if waiting is not None:
-            if left:
-                assert waiting.stdin is not None
-                waiting.stdin.close()
-                waiting.wait()
-            else:
-                watcher.release(waiting)
+            watcher.release(waiting, done=not failed)

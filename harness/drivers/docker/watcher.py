@@ -10,12 +10,27 @@ import contextlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+from harness.drivers.base import InstanceRecord
 from harness.models.endpoint import DaemonAddress
+from harness.models.serde import StrictModel
+
+DONE = "done\n"
+
+
+class Task(StrictModel):
+    """A container that may exist, and what goes with it."""
+
+    daemon: DaemonAddress
+    name: str
+    network: str
+    run: str
+    project: str
 
 
 def start() -> subprocess.Popen[bytes]:
-    """It waits for names, one a line after the daemon's address, and for the end of its stdin."""
+    """It waits for tasks, one a line, and for the end of its stdin."""
     return subprocess.Popen(
         [sys.executable, "-P", "-m", __name__],
         stdin=subprocess.PIPE,
@@ -26,44 +41,45 @@ def start() -> subprocess.Popen[bytes]:
     )
 
 
-def tell(watcher: subprocess.Popen[bytes], address: DaemonAddress, name: str, network: str) -> None:
+def tell(watcher: subprocess.Popen[bytes], address: DaemonAddress, record: InstanceRecord) -> None:
     """Before it is made."""
     assert watcher.stdin is not None
-    line = "\t".join(("watch", address.model_dump_json(), name, network)) + "\n"
-    os.write(watcher.stdin.fileno(), line.encode())
+    task = Task(
+        daemon=address,
+        name=record.id,
+        network=record.detail["network"],
+        run=str(record.run),
+        project=str(record.project),
+    )
+    os.write(watcher.stdin.fileno(), task.model_dump_json().encode() + b"\n")
 
 
-def release(watcher: subprocess.Popen[bytes]) -> None:
-    """All has been removed: let it end without a look at the daemon."""
+def release(watcher: subprocess.Popen[bytes], *, done: bool) -> None:
+    """Let it end; if all has been removed, without a look at the daemon."""
     assert watcher.stdin is not None
-    try:
-        os.write(watcher.stdin.fileno(), b"done\n")
+    with contextlib.suppress(BrokenPipeError):
+        if done:
+            os.write(watcher.stdin.fileno(), DONE.encode())
         watcher.stdin.close()
-    except BrokenPipeError:
-        pass
     watcher.wait()
 
 
 def main() -> None:
-    watched: list[tuple[str, str, str]] = []
+    tasks: list[Task] = []
     for line in sys.stdin:
-        word, *rest = line.rstrip("\n").split("\t")
-        if word == "done":
+        if line == DONE:
             return
-        if word == "watch" and len(rest) == 3:
-            watched.append((rest[0], rest[1], rest[2]))
-    if not watched:
+        tasks.append(Task.model_validate_json(line))
+    if not tasks:
         return
     from docker.errors import APIError
 
     from harness.drivers.docker import remains
 
-    for address in dict.fromkeys(address for address, _, _ in watched):
-        with remains.client(DaemonAddress.model_validate_json(address)) as client:
-            for where, name, network in watched:
-                if where == address:
-                    with contextlib.suppress(APIError):  # the others shall go all the same
-                        remains.remove(client, name, network)
+    for task in tasks:
+        with remains.client(task.daemon) as client, contextlib.suppress(APIError):  # the others shall go all the same
+            remains.remove(client, task.name, task.network)
+            remains.remove_images(client, task.run, Path(task.project))
 
 
 if __name__ == "__main__":
