@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,6 +100,7 @@ def connect(address: DaemonAddress, *, timeout: float = TIMEOUT) -> APIClient:
     from docker.errors import DockerException
     from docker.tls import TLSConfig
 
+    _knock(address)
     try:
         tls: TLSConfig | bool = False
         if address.cacert_path or address.cert_path or address.tls_verify:
@@ -115,6 +118,17 @@ def connect(address: DaemonAddress, *, timeout: float = TIMEOUT) -> APIClient:
             hint="Docker Engine 20.10 (API 1.41) or newer is needed",
         )
     return client
+
+
+def _knock(address: DaemonAddress) -> None:
+    """The SDK forgets to close a socket that cannot be connected. Raises DaemonFailed."""
+    path = address.url.removeprefix("unix://")
+    if path != address.url and sys.platform != "win32":
+        with socket.socket(socket.AF_UNIX) as door:
+            try:
+                door.connect(path)
+            except OSError as error:
+                raise unreachable(address, error) from error
 
 
 def unreachable(address: DaemonAddress, error: BaseException) -> DaemonFailed:

@@ -160,27 +160,36 @@ def local(client: APIClient, name: str) -> str | None:
 
 def imported(client: APIClient, name: str) -> str | None:
     image = catalogue.find(name)
-    return local(client, image.reference) if image is not None else None
+    return _there(client, base_reference(image)) if image is not None else None
+
+
+def base_reference(image: catalogue.Image) -> str:
+    """Not the name of the folder docker/NAME, which is built on it."""
+    return f"harness-local/{image.name}-base:{image.digest[:12]}"
+
+
+def _there(client: APIClient, reference: str) -> str | None:
+    """A name of ours stands for its content; the daemon's id of an import changes with every import."""
+    return reference if local(client, reference) is not None else None
 
 
 def import_catalogue(client: APIClient, name: str, tell: Tell) -> str:
     """The catalogue's root file system as an image named `harness-local/NAME:DIGEST`, once for each daemon."""
     image = catalogue.ensure(name, tell=tell)
-    with _locked(image.reference):
-        there = local(client, image.reference)
-        if there is not None:
-            return there
-        tell(f"importing {image.reference}")
-        repository, _, tag = image.reference.rpartition(":")
-        changes = [f'LABEL "{labels.IMAGE}"="{image.name}"', 'CMD ["bash"]']
+    reference = base_reference(image)
+    with _locked(reference):
+        if _there(client, reference) is not None:
+            return reference
+        tell(f"importing {reference}")
+        repository, _, tag = reference.rpartition(":")
+        changes = [f'LABEL "{labels.IMAGE}"="{image.name}-base"', 'CMD ["bash"]']
         with image.tar.open("rb") as file:
             # Without a length: the SDK asks for chunks, and requests would add the length of a file.
             chunks = iter(lambda: file.read(1 << 20), b"")
             client.import_image_from_stream(chunks, repository=repository, tag=tag, changes=changes)
-    found = local(client, image.reference)
-    if found is None:
-        raise ImageFailed(f"{image.reference} could not be imported", hint="is there space? docker system df")
-    return found
+    if _there(client, reference) is None:
+        raise ImageFailed(f"{reference} could not be imported", hint="is there space? docker system df")
+    return reference
 
 
 def build(client: APIClient, plan: Build, tell: Tell) -> str:
@@ -188,18 +197,15 @@ def build(client: APIClient, plan: Build, tell: Tell) -> str:
     archive = _archive(plan)
     digest = _digest(plan, archive)
     reference = f"harness-local/{plan.name}:{digest}"
-    there = local(client, reference)
-    if there is not None:
-        return there
+    if _there(client, reference) is not None:
+        return reference
     with _locked(reference):
-        there = local(client, reference)
-        if there is None:
+        if _there(client, reference) is None:
             tell(f"building {reference}")
             _run_build(client, plan, archive, reference, tell)
-            there = local(client, reference)
-    if there is None:
+    if _there(client, reference) is None:
         raise ImageFailed(f"{reference} has been built and is not there")
-    return there
+    return reference
 
 
 def _run_build(client: APIClient, plan: Build, archive: bytes, reference: str, tell: Tell) -> None:
