@@ -127,7 +127,7 @@ def test_port_is_published_and_one_in_use_is_said_so(site: Site, client: APIClie
     ("options", "words"),
     [
         ({"capabilities": ["NO_SUCH"]}, "there is no such capability"),
-        ({"command": "/no/such/program"}, "its command is not in the image"),
+        ({"user": "no-such-user"}, "no-such-user"),
         ({"network_mode": "no-such-network"}, "no-such-network"),
     ],
 )
@@ -145,6 +145,10 @@ def test_image_that_is_nowhere(site: Site) -> None:
 
 @needs_docker
 def test_container_that_ends_tells_its_last_words(site: Site) -> None:
+    [other] = site.create([spec("other", command="/no/such/program")], {})
+    with pytest.raises(NotReady, match=r"other: .*/no/such/program"):
+        while True:
+            site.wait_ready(other, Deadline(5))
     [instance] = site.create([spec(command=["sh", "-c", "echo last words; exit 3"])], {})
     with pytest.raises(NotReady, match=r"node1: .*status 3\).*last words"):
         while True:
