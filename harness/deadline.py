@@ -16,6 +16,10 @@ class Deadline:
         self.seconds = seconds
         self._started = time.monotonic()
 
+    def __str__(self) -> str:
+        """How long it is, for messages: `120 s`, `0.5 s`."""
+        return f"{self.seconds:.0f} s" if self.seconds >= 2 else f"{self.seconds:.2g} s"
+
     def elapsed(self) -> float:
         """Seconds since the deadline was set."""
         return time.monotonic() - self._started
@@ -23,6 +27,10 @@ class Deadline:
     def remaining(self) -> float:
         """Seconds left, never negative."""
         return max(0.0, self.seconds - self.elapsed())
+
+    def extend(self, seconds: float) -> None:
+        """Move it: what took these seconds was not its to bound."""
+        self.seconds += seconds
 
     def expired(self) -> bool:
         return self.remaining() == 0.0

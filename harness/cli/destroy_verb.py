@@ -28,7 +28,8 @@ def command(common: Common, orphans: bool) -> int:
         return walk(common, "destroy")
     except HarnessError as error:
         # A scenario whose file has gone or is broken may still have platforms: they carry its name.
-        destroyed = destroy_forgotten(common.scenario_names, common.platforms, _tell)
+        patterns = ("*",) if common.everything else common.scenario_names or ("default",)
+        destroyed = destroy_forgotten(patterns, common.platforms, _tell)
         if not destroyed:
             raise
         show(error)

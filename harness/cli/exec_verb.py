@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from harness.connections.base import Connection, Process
 
 
-@click.command("exec", context_settings={"ignore_unknown_options": False})
+@click.command("exec", context_settings={"allow_interspersed_args": False})
 @common
 @click.option("-h", "--host", metavar="NAME", help="As -p.")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
@@ -37,6 +38,7 @@ def reached(common: Common, platforms: Sequence[str]) -> Iterator[Connection]:
     from harness.errors import UsageError
     from harness.lifecycle.reach import choose_platform, reach
     from harness.lifecycle.several import choose, project_folder
+    from harness.lifecycle.signals import Signals
 
     selection = common.selection()
     settings = common.settings(project_folder(selection))
@@ -46,9 +48,12 @@ def reached(common: Common, platforms: Sequence[str]) -> Iterator[Connection]:
     scenario = chosen[0].scenario
     platform = choose_platform(scenario, platforms)
     options = common.run_options(settings)
-    from dataclasses import replace
-
-    with reach(scenario, platform, replace(options, platforms=()), common.observer(stderr=True)) as connection:
+    observer = common.observer(stderr=True)
+    with (
+        reach(scenario, platform, replace(options, platforms=()), observer) as connection,
+        # A signal ends what was started inside, too.
+        Signals(lambda: "What it started inside may still run."),
+    ):
         yield connection
 
 

@@ -12,6 +12,7 @@ from harness.cli.outcome import Exit
 
 if TYPE_CHECKING:
     from harness.models.config import TargetPlatform
+    from harness.scenario import Settings
     from harness.scenario.fixtures import TestFixture, TestFixtureManager
 
 
@@ -98,17 +99,18 @@ def validate(names: tuple[str, ...]) -> int:
 
 
 @command.command()
-@click.option("--hosts", type=click.IntRange(1, 100_000), default=100, show_default=True, help="How many hosts.")
+@click.option("--hosts", type=click.IntRange(1, 100_000), help="How many; max_hosts_for_testing (100) unless given.")
 @click.option("--tasks", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many tasks each.")
 @click.option(
     "--target", "targets", multiple=True, metavar="ARCH-OS", help="x86_64-linux, aarch64-linux ...; hosts take turns."
 )
 @click.option("-o", "--output", metavar="DIR", help="Folder for the files (fixtures/), or - for the plan alone.")
 @click.option("--force", is_flag=True, help="Replace files that say something else.")
-def generate(hosts: int, tasks: int, targets: tuple[str, ...], output: str | None, force: bool) -> None:
+def generate(hosts: int | None, tasks: int, targets: tuple[str, ...], output: str | None, force: bool) -> None:
     """Make the fixture large_scale_plan for many hosts."""
     manager = _manager()
-    fixture = manager.generate_large_scale_fixture(hosts, [_target(text) for text in targets], tasks=tasks)
+    count = hosts if hosts is not None else _settings().fixtures.max_hosts_for_testing
+    fixture = manager.generate_large_scale_fixture(count, [_target(text) for text in targets], tasks=tasks)
     if output == "-":
         click.echo(json.dumps(fixture.execution_plan, indent=1, ensure_ascii=False))
         return
@@ -134,7 +136,11 @@ def _manager() -> TestFixtureManager:
 
 
 def _own_folder() -> Path | None:
-    """The project's `fixtures_dir`; a folder without scenarios may have settings, too."""
+    return _settings().fixtures.fixtures_dir
+
+
+def _settings() -> Settings:
+    """The project's; a folder without scenarios may have some, too."""
     from harness.errors import UsageError
     from harness.scenario import find_project, load_settings
 
@@ -142,7 +148,7 @@ def _own_folder() -> Path | None:
         project = find_project(Path.cwd())
     except UsageError:
         project = Path.cwd()
-    return load_settings(project, {}).fixtures.fixtures_dir
+    return load_settings(project, {})
 
 
 def _target(text: str) -> TargetPlatform:

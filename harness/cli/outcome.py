@@ -44,6 +44,10 @@ def run(command: click.Command) -> int:
         # The reader of our stdout has gone; there is nobody to tell. Python would complain once more at exit.
         sys.stdout = None
         return Exit.ERROR
+    except OSError as error:
+        # A full disk behind stdout, a current folder that has gone: the system's words say it.
+        show(HarnessError(str(error)))
+        return Exit.ERROR
     return int(result) if isinstance(result, int) else Exit.PASSED
 
 

@@ -17,16 +17,16 @@ def open_connection(endpoint: Endpoint, *, name: str) -> Connection:
 
     Raises Unsupported where this machine lacks what the endpoint needs.
     """
-    if sys.platform == "win32":
-        raise Unsupported(f"the endpoint {endpoint.kind!r}", by="Windows")
-    if isinstance(endpoint, Local):
-        from harness.connections.local import LocalConnection
+    if sys.platform != "win32":
+        if isinstance(endpoint, Local):
+            from harness.connections.local import LocalConnection
 
-        return LocalConnection(endpoint, name)
-    if isinstance(endpoint, Docker):
-        from harness.connections.docker import DockerConnection
+            return LocalConnection(endpoint, name)
+        if isinstance(endpoint, Docker):
+            from harness.connections.docker import DockerConnection
 
-        return DockerConnection(endpoint, name)
-    from harness.connections.sandbox import SandboxConnection
+            return DockerConnection(endpoint, name)
+        from harness.connections.sandbox import SandboxConnection
 
-    return SandboxConnection(endpoint, name)
+        return SandboxConnection(endpoint, name)
+    raise Unsupported(f"the endpoint {endpoint.kind!r}", by="Windows")

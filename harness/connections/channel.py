@@ -1,3 +1,4 @@
+# ruff: noqa: E402 (on Windows nothing below the assertion exists)
 """A byte stream to one shell on a platform: all that the persistent shell stands on."""
 
 from __future__ import annotations
@@ -6,11 +7,14 @@ import contextlib
 import os
 import select
 import subprocess
+import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+assert sys.platform != "win32"
 
 from harness.connections.processes import host_pid, kill_below
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E402 (on Windows nothing below the assertion exists)
 """A container, over the exec streams of its daemon: no `docker` process, and nothing is needed inside but a `sh`."""
 
 from __future__ import annotations
@@ -5,10 +6,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
+
+assert sys.platform != "win32"
 
 from harness import daemon
 from harness.connections.channel import Channel, ChannelClosed

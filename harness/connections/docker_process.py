@@ -1,3 +1,4 @@
+# ruff: noqa: E402 (on Windows nothing below the assertion exists)
 """Commands in a container, each an exec of its own; and what ends them: another exec."""
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+assert sys.platform != "win32"
 
 from harness.connections.exec_stream import ExecStream
 from harness.connections.stream import StreamProcess
@@ -260,7 +263,7 @@ class ExecProcess(StreamProcess):
             if status is not None:
                 return status
             time.sleep(0.01)
-        return 128 + signals.SIGKILL if sys.platform != "win32" else 137
+        return 128 + signals.SIGKILL
 
 
 class ExecTerminal(ExecProcess, TerminalStream):

@@ -1,3 +1,4 @@
+# ruff: noqa: E402 (on Windows nothing below the assertion exists)
 """One exec of a container: the daemon's hijacked connection, as a non-blocking stream of frames.
 
 Without a terminal what comes is cut into frames, of stdout and of stderr (Docker Engine API, ContainerAttach, "Stream
@@ -10,8 +11,11 @@ import contextlib
 import os
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+assert sys.platform != "win32"
 
 from harness.errors import TransportFailed
 

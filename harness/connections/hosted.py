@@ -1,9 +1,13 @@
+# ruff: noqa: E402 (on Windows nothing below the assertion exists)
 """A connection to a POSIX platform that a child process of this host can enter: this host itself, a sandbox."""
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+
+assert sys.platform != "win32"
 
 from harness.connections.channel import Channel, PipeChannel
 from harness.connections.posix import PosixConnection

@@ -1,10 +1,14 @@
+# ruff: noqa: E402 (on Windows nothing below the assertion exists)
 """This host itself: only where a scenario says `allow_changes`."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+assert sys.platform != "win32"
 
 from harness.connections.hosted import HostedConnection
 from harness.models.endpoint import Local

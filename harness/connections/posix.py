@@ -1,12 +1,16 @@
+# ruff: noqa: E402 (on Windows nothing below the assertion exists)
 """A connection to a POSIX platform: what is the same whatever its channels are."""
 
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
+
+assert sys.platform != "win32"
 
 from harness.connections import transfer
 from harness.connections.base import Command, Completed, Connection, Process

@@ -1,3 +1,4 @@
+# ruff: noqa: E402 (on Windows nothing below the assertion exists)
 """A command on a channel of its own: a child process of ours that is, or stands for, a process on the platform."""
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+
+assert sys.platform != "win32"
 
 from harness.connections.processes import host_pid, kill_below, kill_session
 from harness.connections.stream import CHUNK, StreamProcess
@@ -41,7 +44,9 @@ class ChildProcess(StreamProcess):
         self._readers = self._streams()
         for descriptor in (*self._readers, *([] if self._stdin is None else [self._stdin])):
             os.set_blocking(descriptor, False)
-        self._pidfd = os.pidfd_open(self._popen.pid) if sys.platform == "linux" else None
+        self._pidfd: int | None = None
+        if sys.platform == "linux":
+            self._pidfd = os.pidfd_open(self._popen.pid)
         try:
             self._leader = self._handshake()
         except BaseException:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
 from harness.deadline import Deadline
+
+assert sys.platform != "win32"
 
 
 def host_pid(ancestor: int, inner: int) -> int | None:

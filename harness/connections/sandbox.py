@@ -1,9 +1,13 @@
+# ruff: noqa: E402 (on Windows nothing below the assertion exists)
 """A native sandbox: everything there is started by a small program that joins its name spaces."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+assert sys.platform != "win32"
 
 from harness.connections.hosted import HostedConnection
 from harness.models.endpoint import Sandbox

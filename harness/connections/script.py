@@ -23,7 +23,7 @@ set -f; IFS=:; set -- $_h_e; unset IFS; set +f
 case $(setpriv --version 2>/dev/null) in
 *util-linux*) set -- setpriv --reuid "$3" --regid "$4" --init-groups env HOME="$6" USER="$1" LOGNAME="$1";;
 *) if command -v runuser >/dev/null; then set -- runuser -u "$1" -- env HOME="$6" USER="$1" LOGNAME="$1"
-else exec {session} su -s {shell} "$1" -c {inner}; fi;;
+else exec {session} su -s /bin/sh "$1" -c {inner}; fi;;
 esac
 fi
 """
@@ -80,7 +80,6 @@ def in_shell(invocation: Invocation, *, shell: str = "sh", session: str = "", an
                 unknown=quote(f"harness: there is no user {user!r} here"),
                 powerless=quote(f"harness: only root can become user {user!r}"),
                 session=session,
-                shell=quote(shell),
                 inner=quote(f"exec {inner}"),
             ).strip()
         )

@@ -1,3 +1,4 @@
+# ruff: noqa: E402 (on Windows nothing below the assertion exists)
 """The persistent shell: each command costs a round trip, not a new process and a new connection.
 
 One `sh` per platform reads commands from one byte stream and answers on it. Every command runs in a session of its
@@ -19,11 +20,14 @@ from __future__ import annotations
 
 import re
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+assert sys.platform != "win32"
 
 from harness.connections.base import Completed
 from harness.connections.channel import Channel, ChannelClosed
@@ -37,7 +41,7 @@ SWEEP = 32
 """Commands after which the files of earlier ones are removed; at once where they are large."""
 
 _START = """exec 2>/dev/null
-_h_find() {{ command -v "$1" || printf '%s' "$2"; }}
+_h_find() {{ _h_p=$(command -v "$1"); case $_h_p in /*) printf '%s' "$_h_p";; *) printf '%s' "$2";; esac; }}
 _h_sh=$(_h_find sh /bin/sh); _h_cat=$(_h_find cat /bin/cat); _h_rm=$(_h_find rm /bin/rm); _h_setsid=$(command -v setsid)
 for _h_base in {folders}; do
 _h_d=$_h_base/.harness-{name}

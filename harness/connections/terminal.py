@@ -1,3 +1,4 @@
+# ruff: noqa: E402 (on Windows nothing below the assertion exists)
 """A command on a PTY: `login`, and whatever behaves otherwise on a terminal."""
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import tty
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from types import FrameType
+
+assert sys.platform != "win32"
 
 from harness.connections.process import ChildProcess, Launch
 from harness.connections.stream import CHUNK, StreamProcess
@@ -139,6 +142,6 @@ def _resized(resize: Callable[[], None]) -> Iterator[None]:
 
 
 def _copy_size(master: int) -> None:
-    if sys.platform != "win32" and os.isatty(0):
+    if os.isatty(0):
         with contextlib.suppress(OSError):
             fcntl.ioctl(master, termios.TIOCSWINSZ, fcntl.ioctl(0, termios.TIOCGWINSZ, b"\0" * 8))

@@ -1,3 +1,4 @@
+# ruff: noqa: E402 (on Windows nothing below the assertion exists)
 """Files and trees to and from a POSIX platform: `cat` for a file, `tar` for a tree, nothing else is needed there.
 
 What is written appears whole or not at all: it is made beside its place, with its mode, and renamed.
@@ -11,12 +12,15 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 import tarfile
 from collections.abc import Iterator
 from io import RawIOBase
 from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import IO, TYPE_CHECKING, Protocol, cast
+
+assert sys.platform != "win32"
 
 from harness.connections.script import parent_of
 from harness.errors import HarnessError, TransportFailed

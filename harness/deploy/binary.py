@@ -125,7 +125,7 @@ def _run(job: BinaryRun, path: str, deadline: Deadline, cancellation: Cancellati
             error = transcript.verdict(rc, str(job.mask(stderr)))
         if late.is_set():
             where = f" in task {transcript.running!r}" if transcript.running else ""
-            error = f"not done after {deadline.seconds:g} s{where}: the runner was killed"
+            error = f"not done after {deadline}{where}: the runner was killed"
     except TransportFailed as failure:
         error = f"the connection broke while the runner was at work: {failure.message}"
         if not transcript.tasks and transcript.running is None:
@@ -174,5 +174,5 @@ def _killed_at(deadline: Deadline, process: Process) -> Iterator[threading.Event
 
 def _within(deadline: Deadline) -> float:
     if deadline.expired():
-        raise CommandTimedOut(f"no time is left of {deadline.seconds:g} s")
+        raise CommandTimedOut(f"no time is left of {deadline}")
     return deadline.remaining()

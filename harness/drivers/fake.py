@@ -29,7 +29,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -213,10 +212,10 @@ class FakeSite(Site):
         return self.wait_ready(instance, deadline)
 
     def freeze(self, instance: Instance) -> None:
-        self._signal_all(instance, signal.SIGSTOP, "frozen")
+        self._each_process(instance, "suspend", "frozen")
 
     def thaw(self, instance: Instance) -> None:
-        self._signal_all(instance, signal.SIGCONT, "running")
+        self._each_process(instance, "resume", "running")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -229,11 +228,13 @@ class FakeSite(Site):
             os.close(self._watch)
             self._watch = None
 
-    def _signal_all(self, instance: Instance, number: int, status: str) -> None:
+    def _each_process(self, instance: Instance, action: Literal["suspend", "resume"], status: str) -> None:
+        import psutil
+
         state = self._state(instance)
         for process in processes_of(self.system.home(state.id)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid, number)
+            with contextlib.suppress(psutil.Error):
+                process.suspend() if action == "suspend" else process.resume()
         self.system.update(state.model_copy(update={"status": status}))
 
     def _announce(self, spec: PlatformSpec) -> State:
@@ -298,7 +299,9 @@ class FakeSite(Site):
     @staticmethod
     def _let_strike(fault: Fault, spec: PlatformSpec, operation: str, error: type[DriverFailed]) -> None:
         if fault.kind == "crash":
-            os.kill(os.getpid(), signal.SIGKILL)
+            import psutil
+
+            psutil.Process().kill()
         if fault.kind == "fail":
             raise error(f"{spec.name}: {operation} failed: {fault.message}", hint="the fake driver was asked to fail")
         end = Deadline(fault.seconds if fault.kind == "slow" else float("inf"))

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -120,14 +119,16 @@ def processes_of(home: Path) -> Iterator[psutil.Process]:
 
 def kill_processes(home: Path) -> None:
     """Until none is left: one may fork while we look."""
+    import psutil
+
     deadline = Deadline(5)
     while not deadline.expired():
         alive = [process for process in processes_of(home) if process.status() != "zombie"]
         if not alive:
             return
         for process in alive:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(process.pid, signal.SIGKILL)
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         time.sleep(0.005)
 
 

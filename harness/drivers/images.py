@@ -24,7 +24,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness.cache import cache_dir
-from harness.drivers import apt_sources
 from harness.errors import ImageFailed
 from harness.models.serde import StrictModel
 
@@ -34,8 +33,6 @@ Unpack = Callable[[Sequence[str]], Sequence[str]]
 """Wraps the command that unpacks an image, so that it runs under other user ids."""
 
 _FORMAT = 1
-_SCRATCH_BYTES = 3 << 30
-_SHARED_MEMORY = Path("/dev/shm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +122,8 @@ def ensure(name: str, *, tell: Tell | None = None, force: bool = False) -> Image
     if image is not None and not force:
         return image
     say = tell or _to_stderr
-    recipe.folder.parent.mkdir(parents=True, exist_ok=True)
+    # For nobody else: the trees have setuid programs that no update will ever reach.
+    recipe.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with FileLock(f"{recipe.folder}.lock"):
         image = find(name)
         if image is None or force:
@@ -152,7 +150,11 @@ def _build(recipe: ImageRecipe, tell: Tell) -> Image:
     with tempfile.TemporaryDirectory(prefix=".build-", dir=recipe.folder.parent) as name:
         draft = Path(name) / "image"
         draft.mkdir()
-        _debootstrap(recipe, Path(name), draft / "rootfs.tar", tell)
+        if sys.platform != "linux":
+            raise ImageFailed(f"the image {recipe.name} can be built on Linux only")
+        from harness.drivers import mmdebstrap
+
+        mmdebstrap.build(recipe.suite, recipe.packages, Path(name), draft / "rootfs.tar", tell)
         with (draft / "rootfs.tar").open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = (draft / "rootfs.tar").stat().st_size
@@ -165,71 +167,6 @@ def _build(recipe: ImageRecipe, tell: Tell) -> Image:
         draft.rename(recipe.folder)
         _discard(Path(name) / "old")
     return image
-
-
-def _debootstrap(recipe: ImageRecipe, scratch: Path, tar: Path, tell: Tell) -> None:
-    sources = scratch / "debian.sources"
-    sources.write_text(apt_sources.for_suite(recipe.suite))
-    command = [
-        "mmdebstrap",
-        "--variant=minbase",
-        f"--include={','.join(recipe.packages)}",
-        *apt_sources.proxy_options(),
-        recipe.suite,
-        str(tar),
-        str(sources),
-    ]
-    environment = dict(os.environ)
-    if os.geteuid() == 0:
-        work = scratch / "work"
-        work.mkdir()
-        environment["TMPDIR"] = str(work)
-        if _available_memory() > _SCRATCH_BYTES:
-            # dpkg syncs every file: on disk this takes twice as long.
-            from harness.sandbox.command import program
-
-            command = program("scratch", [str(work), str(_SCRATCH_BYTES - (1 << 30)), "--", *command])
-    elif _available_memory() > _SCRATCH_BYTES and _is_roomy(_SHARED_MEMORY):
-        environment["TMPDIR"] = str(_SHARED_MEMORY)
-    last: list[str] = []
-    process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
-    )
-    assert process.stdout is not None
-    try:
-        for raw in process.stdout:
-            line = raw.decode(errors="replace").strip()
-            last = [*last[-9:], line]
-            if line.startswith("I: "):
-                tell(line[3:])
-        status = process.wait()
-    except BaseException:
-        process.terminate()
-        process.wait()
-        raise
-    finally:
-        process.stdout.close()
-    if status != 0:
-        raise ImageFailed(
-            f"building {recipe.name}: mmdebstrap ended with {status}: " + "\n".join(last),
-            hint="can `apt-get update` reach the package sources of this machine?",
-        )
-
-
-def _is_roomy(folder: Path) -> bool:
-    """Whether an ordinary user's mmdebstrap can work there: writable, big enough, and programs may run."""
-    try:
-        seen = os.statvfs(folder)
-    except OSError:
-        return False
-    forbidden = seen.f_flag & (os.ST_NODEV | os.ST_NOEXEC)
-    return not forbidden and seen.f_bavail * seen.f_frsize > _SCRATCH_BYTES and os.access(folder, os.W_OK)
-
-
-def _available_memory() -> int:
-    import psutil
-
-    return int(psutil.virtual_memory().available)
 
 
 def tree(image: Image, ids: str, unpack: Unpack, *, owner: int | None = None, tell: Tell | None = None) -> Path:
@@ -247,7 +184,7 @@ def tree(image: Image, ids: str, unpack: Unpack, *, owner: int | None = None, te
         draft = image.folder / f".tree-{ids}"
         _discard(draft)
         draft.mkdir()
-        if owner is not None:
+        if owner is not None and sys.platform != "win32":
             os.chown(draft, owner, owner)
         # By stdin and working folder: another user could not pass the folders above.
         # Device nodes: every sandbox has its own /dev, and an ordinary user cannot make any.

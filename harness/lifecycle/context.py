@@ -13,6 +13,7 @@ from harness.cancellation import Cancellation
 from harness.connections.base import Connection
 from harness.deadline import Deadline
 from harness.drivers.base import RunId
+from harness.errors import HarnessError
 from harness.lifecycle.crew import Outcome, side_by_side
 from harness.lifecycle.events import Observer
 from harness.lifecycle.failures import all_done
@@ -25,9 +26,14 @@ from harness.models.runner import TaskRecord
 from harness.models.scenario import Scenario
 
 if TYPE_CHECKING:
-    from harness.lifecycle.plans import CheckedPlan
+    from harness.lifecycle.plans import Binaries, CheckedPlan
+    from harness.verify.process import Standby
 
 T = TypeVar("T")
+
+
+_GRACE = 5.0
+"""Seconds."""
 
 
 class DestroyPolicy(enum.StrEnum):
@@ -74,6 +80,10 @@ class Context:
     """When set, these platforms alone are looked at."""
     plans: dict[Path, CheckedPlan] = field(default_factory=dict)
     """Those read so far in this run."""
+    binaries: dict[Path, Binaries] = field(default_factory=dict)
+    """What was compiled of them."""
+    standby: Standby | None = None
+    """A pytest that loads ahead of the verify step."""
 
     @property
     def hosts(self) -> list[str]:
@@ -82,13 +92,13 @@ class Context:
             name for name in self.fleet.specs if name in self.fleet.members and (self.only is None or name in self.only)
         ]
 
-    def each(self, names: Sequence[str], work: Callable[[str], T]) -> Outcome[T]:
-        """`work` on every host side by side, within the run's deadline."""
+    def each(self, names: Sequence[str], work: Callable[[str], T], deadline: Deadline | None = None) -> Outcome[T]:
+        """`work` on every host side by side, within the run's deadline unless another is given."""
         return side_by_side(
             names,
             work,
             workers=self.options.workers,
-            deadline=self.deadline,
+            deadline=deadline or self.deadline,
             cancellation=self.cancellation,
         )
 
@@ -102,10 +112,23 @@ class Context:
             if known is None:
                 took = time.monotonic() - started
                 self.event(step, name, f"ready in {took * 1000:.0f} ms")
-                self.journal.record_timing(self.run, step, name, "ready", took)
+                self.time(step, name, "ready", took)
             return connection
 
-        return all_done(self.each(self.hosts, ready))
+        # A driver that waits until the deadline still has to say what it last saw.
+        patient = Deadline(self.deadline.remaining() + _GRACE)
+        return all_done(self.each(self.hosts, ready, patient))
+
+    def time(self, step: str, host: str, what: str, seconds: float) -> None:
+        """For the history; a journal that cannot be written fails no run for it."""
+        self.remember(lambda: self.journal.record_timing(self.run, step, host, what, seconds))
+
+    def remember(self, write: Callable[[], None]) -> None:
+        """Write to the journal what nothing depends on; where that fails (a full disk), say so once and go on."""
+        try:
+            write()
+        except HarnessError as error:
+            self.note(error.message)
 
     def event(self, step: str, host: str, message: str) -> None:
         self.observer.host_event(self.scenario.name, step, host, self.mask.text(message))
@@ -118,7 +141,10 @@ class Context:
         self.observer.host_event(self.scenario.name, step, "", line)
 
     def note(self, message: str) -> None:
-        """Something to know that says nothing about what is tested."""
+        """Something to know that says nothing about what is tested; once."""
+        if message in self.ledger.notes:
+            return
+        self.ledger.notes.add(message)
         self.observer.warning(self.scenario.name, self.mask.text(message))
 
     def warn(self, message: str) -> None:

@@ -82,7 +82,7 @@ def _gather(
         except queue.Empty:
             left = [name for name in names if name not in outcome.done and name not in outcome.failed]
             raise CommandTimedOut(
-                f"not done after {deadline.seconds:g} s: {', '.join(left[:10])}{' ...' if len(left) > 10 else ''}",
+                f"not done after {deadline}: {', '.join(left[:10])}{' ...' if len(left) > 10 else ''}",
                 hint="give it more time with scenario.timeout_seconds; the log says what it was waiting for",
             ) from None
         if error is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -139,9 +139,11 @@ class Fleet:
         if member is None:
             return
         self._disconnect(member)
-        self._journal.destroying(member.run, self.ref.name, name)
+        with suppress(HarnessError):  # a journal that cannot be written must not keep it alive
+            self._journal.destroying(member.run, self.ref.name, name)
         member.site.destroy(member.instance)
-        self._journal.destroyed(member.run, self.ref.name, name)
+        with suppress(HarnessError):
+            self._journal.destroyed(member.run, self.ref.name, name)
         with self._lock:
             self.members.pop(name, None)
 

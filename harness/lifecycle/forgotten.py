@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from fnmatch import fnmatchcase
 
 from harness.drivers.base import InstanceRecord
 from harness.errors import HarnessError
 from harness.lifecycle.journal import Journal
-from harness.lifecycle.orphans import destroy_leftovers
+from harness.lifecycle.orphans import destroy_leftovers, living
 from harness.lifecycle.several import project_or_here
 from harness.lifecycle.workspace import Workspace
 
@@ -16,14 +17,17 @@ _LOCK_TIMEOUT = 60.0
 
 
 def destroy_forgotten(
-    scenarios: Sequence[str], platforms: Sequence[str], on_removed: Callable[[InstanceRecord, str], None]
+    patterns: Sequence[str], platforms: Sequence[str], on_removed: Callable[[InstanceRecord, str], None]
 ) -> bool:
-    """Destroy what still carries these scenarios' names here; whether there was anything. Raises HarnessError with
-    what could not be destroyed."""
+    """Destroy what still carries names of scenarios that match here; whether there was anything. Raises HarnessError
+    with what could not be destroyed."""
     project = project_or_here()
     workspace = Workspace.of(project)
     found = False
-    for scenario in scenarios or ("default",):
+    labelled = sorted({item.record.scenario for item in living() if item.record.project == project})
+    for scenario in labelled:
+        if not any(fnmatchcase(scenario, pattern) for pattern in patterns):
+            continue
         with workspace.scenario_lock(scenario).acquire("destroy", timeout=_LOCK_TIMEOUT):
             reaped = destroy_leftovers(project, scenario, platforms or None, on_removed)
             if reaped.failed:

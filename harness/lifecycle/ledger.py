@@ -22,6 +22,7 @@ class Ledger:
     bytes_pushed: int = 0
     verification: VerifyOutcome | None = None
     warnings: list[str] = field(default_factory=list)
+    notes: set[str] = field(default_factory=set)
     expected_failure: str | None = None
     """The stage that failed as the scenario expected."""
     interrupted: bool = False

@@ -13,10 +13,11 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from harness.deadline import Deadline, poll
 from harness.errors import HarnessError, Locked
@@ -38,6 +39,9 @@ class Holder:
 class Lock:
     """An exclusive lock on a file, free again when this process ends, however it ends."""
 
+    held: ClassVar[set[Path]] = set()
+    """By this process. The kernel keeps these locks by process, too, and would give them to their owner again."""
+
     def __init__(self, path: Path, *, remove: bool = False) -> None:
         """`remove`: the file goes when the lock is released (a lock that no other process will want again)."""
         self.path = path
@@ -48,6 +52,8 @@ class Lock:
         self, verb: str, *, timeout: float = 0.0, on_wait: Callable[[Holder | None], None] | None = None
     ) -> Self:
         """Take it, waiting up to `timeout` seconds; `on_wait` is told once who holds it. Raises Locked."""
+        if self.path in Lock.held:
+            raise Locked(f"{self.path.stem} is in use by this very process")
         descriptor = self._open()
         told = False
 
@@ -71,10 +77,12 @@ class Lock:
             os.close(descriptor)
             raise
         body = json.dumps(asdict(Holder(os.getpid(), verb, time.time()))).encode()
-        os.ftruncate(descriptor, 0)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, body)
+        with suppress(OSError):  # on a full disk it is held all the same, by a holder without a name
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, body)
         self._descriptor = descriptor
+        Lock.held.add(self.path)
         return self
 
     def release(self) -> None:
@@ -82,6 +90,7 @@ class Lock:
         if self._descriptor is None:
             return
         descriptor, self._descriptor = self._descriptor, None
+        Lock.held.discard(self.path)
         try:
             if self._remove:
                 self.path.unlink(missing_ok=True)
@@ -115,8 +124,9 @@ def is_free(path: Path) -> bool:
     """Whether no living process holds the lock on `path`; a file that does not exist is held by nobody.
 
     A file that may not be opened counts as held: what cannot be known is left alone.
-    Never to be asked of a lock that this process itself holds.
     """
+    if path in Lock.held:
+        return False
     try:
         descriptor = os.open(path, os.O_RDWR)
     except (FileNotFoundError, NotADirectoryError):

@@ -160,7 +160,9 @@ def _reap(record: InstanceRecord, reaped: Reaped) -> bool:
 
 def _orphaned(record: InstanceRecord, journals: dict[Path, list[InstanceRow] | None]) -> str | None:
     workspace = Workspace.of(record.project)
-    if not is_free(workspace.run_lock_path(record.run)):
+    # The file given by --config may have gone while its run goes on: its state lies beside where it was.
+    homes = (workspace, Workspace(record.project.parent / ".harness"))
+    if not all(is_free(home.run_lock_path(record.run)) for home in homes):
         return None
     if not record.kept:
         return f"its run {record.run} has died"

@@ -14,6 +14,7 @@ from harness import registry
 from harness.compile.base import CompileSettings
 from harness.compile.inspect import check_binary
 from harness.connections.base import Connection
+from harness.deadline import Deadline
 from harness.deploy.binary import BinaryRun, run_binary
 from harness.deploy.decide import Decision, decide
 from harness.errors import DeployFailed, HarnessError, InvalidInput, Problem
@@ -24,6 +25,9 @@ from harness.models.plan import Plan
 from harness.models.results import CompilationResult, HostExecutionResult
 from harness.models.runner import Payload
 from harness.models.scenario import CompilerChoice, Scenario
+
+_GRACE = 15.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +46,9 @@ class CheckedPlan:
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """What was compiled: one binary per slice and target; `of_host` is empty for a host that has no tasks."""
+    """What was compiled for `hosts`: one binary per slice and target; a host that has no task is not in `of_host`."""
 
+    hosts: frozenset[str]
     of_host: Mapping[str, CompilationResult]
     secrets: Mapping[str, tuple[str, ...]]
     """The names of the secrets that a host's slice asks for."""
@@ -115,13 +120,30 @@ def compile_plan(
         )
     except HarnessError as error:
         raise StepFailed(describe(error), outcome="error", stage="compile") from error
+    _refuse_what_needs_root(context, payloads)
     targets = all_done(context.each(hosts, lambda host: target_for(connections[host].facts())))
     wanted = sorted({(number, targets[host]) for number, payload in enumerate(payloads) for host in payload.run_on})
     compiled = _compile_all(context, checked.compiler, payloads, wanted, step)
     return Binaries(
+        hosts=frozenset(hosts),
         of_host={host: compiled[n, targets[host]] for n, payload in enumerate(payloads) for host in payload.run_on},
         secrets={host: tuple(payload.secrets) for payload in payloads for host in payload.run_on},
     )
+
+
+def _refuse_what_needs_root(context: Context, payloads: Sequence[Payload]) -> None:
+    """Raises StepFailed (stage compile) with every task that a platform has not the rights for."""
+    from harness.deploy.foreign_root import refusals
+
+    found = []
+    for payload in payloads:
+        for host in payload.run_on:
+            endpoint = context.fleet.members[host].endpoint
+            if endpoint is not None and endpoint.kind == "sandbox" and endpoint.foreign_root:
+                found += refusals(payload, host)
+    if found:
+        error = InvalidInput("the plan needs more rights than its platforms have", found, hint=found[0].hint)
+        raise StepFailed(describe(error), outcome="error", stage="compile") from error
 
 
 def _compile_all(
@@ -132,9 +154,7 @@ def _compile_all(
     step: str,
 ) -> dict[tuple[int, str], CompilationResult]:
     compiler = registry.compiler(choice.name)
-    settings = CompileSettings(
-        options=choice.options, timeout=context.deadline.remaining(), cancellation=context.cancellation
-    )
+    settings = CompileSettings(options=choice.options, cancellation=context.cancellation)
     if context.secrets and not compiler.honours().secrets:
         raise StepFailed(f"the compiler {choice.name} cannot take secrets", outcome="error", stage="compile")
     by_name = {f"{target} #{number}": (number, target) for number, target in wanted}
@@ -148,7 +168,12 @@ def _compile_all(
         check_binary(result.binary_path, target)
         return result
 
-    outcome = context.each(list(by_name), build)
+    # The toolchain's time has a limit of its own: whether a scenario passes must not depend on a warm cache.
+    limit = Deadline(settings.timeout)
+    try:
+        outcome = context.each(list(by_name), build, limit)
+    finally:
+        context.deadline.extend(limit.elapsed())
     targets: dict[str, BaseException] = {by_name[name][1]: error for name, error in outcome.failed.items()}
     raise_defects(outcome)
     if targets:
@@ -193,10 +218,12 @@ def run_plan(
         with lock:
             context.ledger.pushes += 1
             context.ledger.bytes_pushed += binary.binary_size
-        context.journal.record_timing(context.run, step, host, "deploy", result.execution_time)
+        context.time(step, host, "deploy", result.execution_time)
         return result
 
-    outcome = context.each(list(binaries.of_host), work)
+    # A runner is killed at the deadline itself; it gets some seconds more, so that its finished records are not lost.
+    patient = Deadline(context.deadline.remaining() + _GRACE)
+    outcome = context.each(list(binaries.of_host), work, deadline=patient)
     raise_defects(outcome)
     if step == "converge":
         context.ledger.execution_time += time.monotonic() - started

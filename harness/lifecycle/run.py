@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 
 from harness import registry
 from harness.deadline import Deadline
@@ -18,7 +19,7 @@ from harness.lifecycle.locks import Holder
 from harness.lifecycle.orphans import clear_stale
 from harness.lifecycle.run_log import Observers, RunLog
 from harness.lifecycle.secrets import Mask, read_secrets
-from harness.lifecycle.sequence import steps_of
+from harness.lifecycle.sequence import TRANSIENT, steps_of
 from harness.lifecycle.signals import Signals
 from harness.lifecycle.validation import build_report
 from harness.lifecycle.walk import Walker
@@ -33,6 +34,10 @@ class RunResult:
 
     report: TestReport
     exit_code: int
+
+
+_WITHOUT_PLAN = ("create", "prepare", "cleanup", "destroy", "syntax", "dependency")
+"""Verbs that do not run the plan: for them a secret may be missing."""
 
 
 class CannotRun(HarnessError):
@@ -59,6 +64,11 @@ def perform(scenario: Scenario, verb: str, options: RunOptions, observer: Observ
     """Run `verb`. What goes wrong inside a step is in the result; raised is what keeps the run from beginning
     (state that cannot be written, a lock that is held, missing secrets, a driver that cannot work here).
     """
+    return new_run(scenario, verb, options, observer).perform()
+
+
+def new_run(scenario: Scenario, verb: str, options: RunOptions, observer: Observer) -> Run:
+    """A run that may begin. Raises as `perform` says."""
     if scenario.provisioner.name != "binary":
         raise CannotRun(
             f"scenario {scenario.name!r}: this version cannot run the provisioner {scenario.provisioner.name!r}",
@@ -67,9 +77,18 @@ def perform(scenario: Scenario, verb: str, options: RunOptions, observer: Observ
     _check_platforms(scenario, options)
     if verb != "destroy":
         require_drivers(scenario)
-    secrets = {} if verb == "destroy" else read_secrets(scenario.provisioner.secrets, scenario=scenario.name)
-    run = Run(scenario, verb, options, observer, secrets)
-    return run.perform()
+    secrets = read_secrets(scenario.provisioner.secrets, scenario=scenario.name, all_of_them=verb not in _WITHOUT_PLAN)
+    return Run(scenario, verb, options, observer, secrets)
+
+
+def _with_standby(context: Context, steps: Sequence[str], stack: ExitStack) -> Context:
+    """pytest is loaded while platforms are made and plans compiled: half of what a small verify step takes."""
+    verifier = context.scenario.verifier
+    if "verify" not in steps or not verifier.enabled or verifier.name != "testinfra":
+        return context
+    from harness.verify.process import Standby
+
+    return replace(context, standby=stack.enter_context(Standby()))
 
 
 class Run:
@@ -88,11 +107,17 @@ class Run:
         self._fleet: Fleet | None = None
 
     def perform(self) -> RunResult:
+        with self.opened() as (context, log):
+            return self._walk(context, log)
+
+    @contextmanager
+    def opened(self) -> Iterator[tuple[Context, RunLog]]:
+        """Its context and log, written down as begun; instances are not touched on the way out."""
         with Signals(self._last_words) as signals, ExitStack() as stack:
             self._workspace.prepare()
             journal = stack.enter_context(Journal.open(self._workspace.database))
             journal.guard = signals.deferred
-            if self._verb != "test":
+            if self._verb not in TRANSIENT:
                 self._lock_scenario(stack)
             stack.enter_context(self._workspace.run_lock(self._id).acquire(self._verb, timeout=5.0))
             folder = self._workspace.open_run(self._id)
@@ -114,25 +139,35 @@ class Run:
                 secrets=self._secrets,
                 mask=Mask(self._secrets.values()),
             )
-            return self._walk(context, log)
+            journal.begin_run(self._id, self._scenario.name, self._verb)
+            yield context, log
 
     def _walk(self, context: Context, log: RunLog) -> RunResult:
-        context.journal.begin_run(self._id, self._scenario.name, self._verb)
         for problem in self._scenario.warnings:
             context.warn(str(problem))
-        if self._verb != "test":
+        if self._verb not in TRANSIENT:
             clear_stale(self._workspace, context.journal, self._scenario.name)
             context.fleet.adopt(context.note, to_destroy=self._verb == "destroy")
         steps = steps_of(self._scenario, self._verb, done=_done(context))
         context.observer.run_started(self._scenario.name, self._id.value, steps)
-        with suppress(Interrupted):  # what it made is cleaned up, and the ledger knows
-            Walker(context, log).walk(steps)
+        with ExitStack() as stack, suppress(Interrupted):  # what it made is cleaned up, and the ledger knows
+            Walker(_with_standby(context, steps, stack), log).walk(steps)
+        self._tell_left(context)
         report = build_report(context)
         code = exit_code(context, report)
-        context.journal.end_run(self._id, _outcome(code))
+        with suppress(HarnessError):  # a full disk has been told of by then
+            context.journal.end_run(self._id, _outcome(code))
         self._keep_report(context, report)
         context.observer.run_ended(self._scenario.name, report)
         return RunResult(report, code)
+
+    def _tell_left(self, context: Context) -> None:
+        """What this run wanted to be rid of and is not: a driver that failed, or did not come back in time."""
+        with suppress(HarnessError):
+            rows = context.journal.instances(self._scenario.name)
+            left = [f"{row.platform} ({row.driver})" for row in rows if row.run == self._id and not row.keep]
+            if left:
+                context.note(f"left behind: {', '.join(left)}; harness destroy --orphans removes it")
 
     def _keep_report(self, context: Context, report: TestReport) -> None:
         from harness.report.files import write_atomically
@@ -150,7 +185,7 @@ class Run:
             for spec in self._scenario.platforms
             if not self._options.platforms or spec.name in self._options.platforms
         ]
-        owned = self._verb != "test"
+        owned = self._verb not in TRANSIENT
         keep = owned or self._options.destroy is not DestroyPolicy.ALWAYS
         self._fleet = Fleet(self._scenario.ref, specs, self._id, journal, keep=keep, owned=owned)
         return self._fleet
@@ -199,7 +234,7 @@ def _outcome(code: int) -> str:
 
 def _done(context: Context) -> list[str]:
     """The steps that already hold for every platform asked for."""
-    if context.verb == "test" or context.fleet.missing:
+    if context.verb in TRANSIENT or context.fleet.missing:
         return []
     members = [context.fleet.members[name] for name in context.hosts]
     done = ["create"]

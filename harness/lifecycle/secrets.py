@@ -13,8 +13,9 @@ from harness.models.scenario import SecretSource
 MASK = "********"
 
 
-def read_secrets(sources: Mapping[str, SecretSource], *, scenario: str) -> dict[str, str]:
-    """The values. A file's last newline does not belong to it. Raises InvalidInput naming ALL that are missing."""
+def read_secrets(sources: Mapping[str, SecretSource], *, scenario: str, all_of_them: bool = True) -> dict[str, str]:
+    """The values. A file's last newline does not belong to it. Raises InvalidInput naming ALL that are missing, unless
+    those that are there will do."""
     values: dict[str, str] = {}
     problems: list[Problem] = []
     for name, source in sources.items():
@@ -33,7 +34,7 @@ def read_secrets(sources: Mapping[str, SecretSource], *, scenario: str) -> dict[
                 problems.append(Problem(where, f"cannot read {source.file}: {error.strerror or error}"))
             except UnicodeDecodeError:
                 problems.append(Problem(where, f"{source.file} is not UTF-8 text"))
-    if problems:
+    if problems and all_of_them:
         raise InvalidInput(f"secrets of scenario {scenario!r}", problems)
     return values
 

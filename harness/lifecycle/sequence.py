@@ -18,6 +18,9 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 ENDING = ("cleanup", "destroy")
 """Walked even after a step has failed."""
 
+TRANSIENT = ("test", "check")
+"""Verbs that work on platforms of their own, and destroy them."""
+
 _PLAN_STEPS = ("converge", "idempotence")
 
 
@@ -31,10 +34,10 @@ def steps_of(scenario: Scenario, verb: str, *, done: Collection[str] = ()) -> tu
     steps: list[str] = []
     for step in scenario.sequences[verb]:
         for needed in NEEDS.get(step, ()):
-            if needed not in steps and needed not in done and (verb != "test" or needed == "create"):
+            if needed not in steps and needed not in done and (verb not in TRANSIENT or needed == "create"):
                 steps.append(needed)
         steps.append(step)
-    if verb == "test" and steps[-1:] != ["destroy"]:
+    if verb in TRANSIENT and steps[-1:] != ["destroy"]:
         steps.append("destroy")  # what `test` makes is its own; only --destroy says otherwise
     if "create" in steps and "syntax" not in steps and any(step in steps for step in _PLAN_STEPS):
         steps.insert(steps.index("create"), "syntax")

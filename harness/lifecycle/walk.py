@@ -16,7 +16,7 @@ from harness.lifecycle.collect import collect
 from harness.lifecycle.context import Context, DestroyPolicy
 from harness.lifecycle.failures import StepFailed, StepSkipped, describe
 from harness.lifecycle.run_log import RunLog
-from harness.lifecycle.sequence import ENDING
+from harness.lifecycle.sequence import ENDING, TRANSIENT
 from harness.lifecycle.steps import STEPS
 from harness.models.results import StepResult
 
@@ -45,12 +45,12 @@ class Walker:
         try:
             for step in body:
                 self._body_step(step)
+            self._end(ending)
         except Interrupted as error:
+            # Also when it came while destroying: what is left is destroyed all the same. Only the first is raised.
             interrupted = error
             self._context.ledger.interrupted = True
-        if interrupted is None:
-            self._end(ending)
-        else:
+        if interrupted is not None:
             self._end_interrupted(ending)
             raise interrupted
 
@@ -78,7 +78,7 @@ class Walker:
     def _end_interrupted(self, ending: Sequence[str]) -> None:
         """Destroy what this run made; what it found stays."""
         context = self._with_time()
-        if context.verb == "test" and context.options.destroy is DestroyPolicy.NEVER:
+        if context.verb in TRANSIENT and context.options.destroy is DestroyPolicy.NEVER:
             self._end(ending)
             return
         fresh = frozenset(name for name, member in context.fleet.members.items() if member.fresh)
@@ -87,7 +87,7 @@ class Walker:
 
     def _kept_because(self) -> str | None:
         policy = self._context.options.destroy
-        if self._context.verb != "test" or policy is DestroyPolicy.ALWAYS:
+        if self._context.verb not in TRANSIENT or policy is DestroyPolicy.ALWAYS:
             return None
         if policy is DestroyPolicy.NEVER:
             return "--destroy=never"
@@ -137,6 +137,9 @@ class Walker:
             outcome, reason = self._judge(step, failure)
         except HarnessError as error:
             outcome, reason = "error", describe(error)
+        except OSError as error:  # a full disk, a folder that has gone
+            self._log.text(context.mask.text(traceback.format_exc()))
+            outcome, reason = "error", f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
         except Exception as error:
             self._log.text(context.mask.text(traceback.format_exc()))
             outcome, reason = "error", describe(error) + "\nthis is a defect of the harness; the log has the traceback"
@@ -156,7 +159,7 @@ class Walker:
         if result.outcome in ("failed", "error") and self._failed is None:
             self._failed = result.step
         context.ledger.steps.append(result)
-        context.journal.record_step(context.run, self._position, started, result)
+        context.remember(lambda: context.journal.record_step(context.run, self._position, started, result))
         context.observer.step_ended(context.scenario.name, result)
 
     def _judge(self, step: str, failure: StepFailed) -> tuple[Outcome, str]:

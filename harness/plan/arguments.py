@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.models.plan import Handler, Task
-from harness.models.problems import Keys, nearest, shown
+from harness.models.problems import Keys, shown
 from harness.plan import fields, keywords
 from harness.plan.expressions import is_template
+from harness.plan.fields import Suggestions
 from harness.plan.files import module_name
 
 if TYPE_CHECKING:
@@ -22,17 +23,17 @@ _SYMBOLIC = re.compile(r"[ugoa]*([-+=]([rwxXst]+|[ugo])?)+(,[ugoa]*([-+=]([rwxXs
 _MODES = ("mode", "directory_mode")
 
 
-def refused(task: Task | Handler, honours: Honours) -> Iterator[Fault]:
+def refused(task: Task | Handler, honours: Honours, suggestions: Suggestions) -> Iterator[Fault]:
     """Everything of the task that the compiler does not honour, or that its module would refuse."""
     name = module_name(task.module)
     support = honours.modules.get(name)
     if support is None:
         if task.module:
-            meant = nearest(name, honours.modules)
+            meant = suggestions.nearest(name, honours.modules)
             words = f"the module {shown(task.module)} is not honoured"
             yield ("module",), words + (f"; did you mean {meant}?" if meant else ""), _known_modules(honours)
     else:
-        yield from _arguments(task, name, support)
+        yield from _arguments(task, name, support, suggestions)
     yield from _keywords(task, honours)
 
 
@@ -47,7 +48,7 @@ def _known_modules(honours: Honours) -> str:
     return f"honoured are {', '.join(sorted(honours.modules))}"
 
 
-def _arguments(task: Task | Handler, module: str, support: ModuleSupport) -> Iterator[Fault]:
+def _arguments(task: Task | Handler, module: str, support: ModuleSupport, suggestions: Suggestions) -> Iterator[Fault]:
     given: dict[str, Any] = {}
     for key, value in task.args.items():
         own = support.aliases.get(key, key)
@@ -56,14 +57,14 @@ def _arguments(task: Task | Handler, module: str, support: ModuleSupport) -> Ite
                 yield ("args", key), f"{module} takes no free-form text", f"its arguments are {_listed(support)}"
                 continue
         elif own not in support.arguments and not support.any_arguments:
-            yield ("args", key), *_unknown(key, module, support)
+            yield ("args", key), *_unknown(key, module, support, suggestions)
             continue
         if value is None:
             continue  # as if it were not there, as in Ansible
         if own in given:
             yield ("args", key), f"{own} is given twice, under two of its names", None
         given[own] = value
-        yield from ((("args", key), *fault) for fault in _wrong_value(own, value, support))
+        yield from ((("args", key), *fault) for fault in _wrong_value(own, value, support, suggestions))
     for needed in support.required:
         if needed.isdisjoint(given):
             public = [name for name in sorted(needed) if not name.startswith("_") and name != "content_b64"]
@@ -75,8 +76,8 @@ def _arguments(task: Task | Handler, module: str, support: ModuleSupport) -> Ite
                 yield ("args", key), f"{shown(key)} is no name for a variable", None
 
 
-def _unknown(key: str, module: str, support: ModuleSupport) -> tuple[str, str | None]:
-    meant = nearest(key, [*support.arguments, *support.aliases])
+def _unknown(key: str, module: str, support: ModuleSupport, suggestions: Suggestions) -> tuple[str, str | None]:
+    meant = suggestions.nearest(key, [*support.arguments, *support.aliases])
     words = f"{module} has no argument {shown(key)}" + (f"; did you mean {meant}?" if meant else "")
     return words, None if meant else f"its arguments are {_listed(support)}"
 
@@ -86,14 +87,16 @@ def _listed(support: ModuleSupport) -> str:
     return ", ".join(names) or "none"
 
 
-def _wrong_value(name: str, value: Any, support: ModuleSupport) -> Iterator[tuple[str, str | None]]:
+def _wrong_value(
+    name: str, value: Any, support: ModuleSupport, suggestions: Suggestions
+) -> Iterator[tuple[str, str | None]]:
     if isinstance(value, str) and is_template(value):
         return
     choices = support.choices.get(name)
     if choices is not None and not isinstance(value, dict | list):
         text = ("yes" if value else "no") if isinstance(value, bool) else str(value)
         if text not in choices and str(value).lower() not in choices:
-            meant = nearest(text, choices)
+            meant = suggestions.nearest(text, choices)
             yield (
                 f"should be one of {', '.join(sorted(choices))}, not {shown(value)}",
                 f"did you mean {meant}?" if meant else None,

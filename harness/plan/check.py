@@ -154,7 +154,7 @@ def _check_hosts(plan: Plan, platforms: Collection[str], faults: Faults) -> None
     for index, host in enumerate(plan.hosts):
         if host in platforms:
             continue
-        meant = nearest(host, platforms)
+        meant = faults.suggestions.nearest(host, platforms)
         words = f"the host {shown(host)} has no platform of that name"
         hint = f"did you mean {shown(meant)}?" if meant else f"platforms: {', '.join(sorted(platforms)) or 'none'}"
         faults.add(("inventory", "hosts", host) if older else ("hosts", index), words, hint)
@@ -162,7 +162,7 @@ def _check_hosts(plan: Plan, platforms: Collection[str], faults: Faults) -> None
 
 def _check_honours(plan: Plan, honours: Honours, faults: Faults) -> None:
     for keys, task in everything(plan):
-        for inner, words, hint in arguments.refused(task, honours):
+        for inner, words, hint in arguments.refused(task, honours, faults.suggestions):
             faults.add((*keys, *inner), words, hint)
     for index, play in enumerate(plan.plays):
         for inner, words, hint in arguments.refused_of_play(play.model_extra or {}, honours):

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, JsonValue
 
 from harness.errors import Problem
-from harness.models.problems import Keys, path_text, shown
+from harness.models.problems import Keys, nearest, path_text, shown
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -36,11 +36,25 @@ class Wrong(Exception):
         self.hint = hint
 
 
+class Suggestions:
+    """The names that were probably meant, for as many problems as a person reads: difflib compares with every name."""
+
+    def __init__(self) -> None:
+        self._left = 100
+
+    def nearest(self, word: str, known: Collection[str]) -> str | None:
+        if self._left <= 0 or len(known) > 10_000:
+            return None
+        self._left -= 1
+        return nearest(word, known)
+
+
 class Faults:
     """The problems of one file, each once."""
 
     def __init__(self, file: str) -> None:
         self.file = file
+        self.suggestions = Suggestions()
         self._found: dict[Problem, None] = {}
 
     def add(self, keys: Keys, words: str, hint: str | None = None) -> None:
@@ -120,7 +134,8 @@ def place(file: str, keys: Keys) -> str:
     return f"{file}: {text}" if text else file
 
 
-def near(word: str, known: frozenset[str] | Mapping[str, object]) -> str | None:
+@lru_cache(maxsize=1000)
+def near(word: str, known: frozenset[str]) -> str | None:
     """The known name that `word` is a slip of the pen for; None where it is a word of its own."""
     word = word.lower()
     found = get_close_matches(word, known, n=1, cutoff=0.8)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from pydantic import JsonValue
 
-from harness.models.problems import Keys, nearest, shown
+from harness.models.problems import Keys, shown
 from harness.plan import fields
 from harness.plan.fields import Faults, Fields
 
@@ -56,7 +56,7 @@ def read_variables(value: Any, hosts: Iterable[str], keys: Keys, faults: Faults,
     raw = Fields(value or {}, keys, faults)
     for name in raw.raw:
         if name not in known:
-            faults.add((*keys, name), _no_such(what, name, known))
+            faults.add((*keys, name), _no_such(what, name, known, faults))
         found[name] = raw.mapped(name)
     return found
 
@@ -106,9 +106,9 @@ def _refuse_unknown(names: Sequence[str], known: Iterable[str], keys: Keys, faul
     among = set(known)
     for index, name in enumerate(names):
         if name not in among:
-            faults.add((*keys, index), _no_such(what, name, among))
+            faults.add((*keys, index), _no_such(what, name, among, faults))
 
 
-def _no_such(what: str, name: str, known: Iterable[str]) -> str:
-    meant = nearest(name, known)
+def _no_such(what: str, name: str, known: Collection[str], faults: Faults) -> str:
+    meant = faults.suggestions.nearest(name, known)
     return f"the plan has no {what} {shown(name)}" + (f"; did you mean {shown(meant)}?" if meant else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from harness.plan import fields
@@ -23,7 +23,7 @@ def _loop_control(value: Any) -> dict[str, Any]:
     for key, item in fields.mapping(value).items():
         reader = _LOOP_CONTROL.get(key)
         if reader is None:
-            meant = fields.near(key, _LOOP_CONTROL)
+            meant = fields.near(key, frozenset(_LOOP_CONTROL))
             known = f"did you mean {meant}?" if meant else f"known here: {', '.join(_LOOP_CONTROL)}"
             raise Wrong(f"unknown key; {known}", keys=(key,))
         if item is None:
@@ -87,6 +87,9 @@ OTHERS: dict[str, tuple[object, ...]] = {
 }
 """Ansible's other task keywords, with the values under which they do nothing."""
 
+TASKS_ALONE = (KEYWORDS | OTHERS.keys() | {"tags", "notify", "dependencies", "module", "args"}) - {"vars", "listen"}
+"""What only a task has; `listen` only a handler."""
+
 PLAY_OTHERS: dict[str, tuple[object, ...]] = {
     **{key: OTHERS[key] for key in ("any_errors_fatal", "become_exe", "become_flags", "become_method", "collections")},
     **{key: OTHERS[key] for key in ("connection", "debugger", "ignore_unreachable", "module_defaults", "port")},
@@ -146,6 +149,13 @@ def refuse_slips(raw: Fields, known: frozenset[str], others: dict[str, tuple[obj
         meant = fields.near(key, known)
         if meant is not None and value is not None:
             raw.faults.add((*raw.keys, key), f"unknown field; did you mean {meant}?")
+
+
+def refuse_misplaced(raw: Fields, names: Collection[str], words: str) -> None:
+    """Fields that mean something, but not here: they would be read and ignored."""
+    for key, value in raw.raw.items():
+        if key in names and value is not None:
+            raw.faults.add((*raw.keys, key), words)
 
 
 def play_keywords(raw: Fields) -> dict[str, Any]:

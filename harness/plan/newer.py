@@ -140,6 +140,9 @@ def read_newer(value: dict[str, Any], digest: str, faults: Faults) -> Plan:
     """The plan, with placeholders where something could not be read; `faults` tells of them."""
     raw = Fields(value, (), faults)
     keywords.refuse_slips(raw, _PLAN, {})
+    keywords.refuse_misplaced(
+        raw, ("tasks", "inventory", "handlers"), "belongs to the older format, which has no plays"
+    )
     metadata = _metadata(raw, digest)
     hosts: list[str] = raw.need("hosts", read_host_names, [])
     groups = inventory.read_groups(raw.mapped("groups"), hosts, ("groups",), faults, for_all={})
@@ -154,7 +157,7 @@ def read_newer(value: dict[str, Any], digest: str, faults: Faults) -> Plan:
         "hosts": hosts,
         "groups": groups.members,
         "group_vars": {name: variables for name, variables in group_vars.items() if variables},
-        "hosts_vars": _hosts_vars(raw, hosts),
+        "hosts_vars": read_hosts_vars(raw, hosts),
         "binary_deployments": raw.listed("binary_deployments", fields.items),
         "total_tasks": raw.get("total_tasks", fields.whole, count),
         "source_format": "rustle-plan",
@@ -222,7 +225,8 @@ def _metadata(plan: Fields, digest: str) -> PlanMetadata:
     return raw.model(PlanMetadata, values)
 
 
-def _hosts_vars(raw: Fields, hosts: list[str]) -> dict[str, dict[str, JsonValue]]:
+def read_hosts_vars(raw: Fields, hosts: list[str]) -> dict[str, dict[str, JsonValue]]:
+    """The plan's own `hosts_vars`, or `host_vars` as Ansible calls it."""
     found: dict[str, dict[str, JsonValue]] = {}
     for key in ("host_vars", "hosts_vars"):
         given = raw.mapped(key)
@@ -238,6 +242,8 @@ def _plays(plan: Fields, scope: Scope) -> Iterator[Play]:
             yield fields.build(Play, {"play_id": f"{PLACEHOLDER}{index}", "batches": []})
             continue
         keywords.refuse_slips(raw, _PLAY, keywords.PLAY_OTHERS)
+        misplaced = keywords.TASKS_ALONE - _PLAY - keywords.PLAY_OTHERS.keys()
+        keywords.refuse_misplaced(raw, misplaced, "is nothing that a play can say; write it in its tasks")
         ids = _ids(raw.raw)
         play_id = raw.need("play_id", fields.identifier, f"{PLACEHOLDER}{index}")
         renamed = {name: f"{play_id}.{name}" for name in ids & seen if _GENERATED.fullmatch(name)}
@@ -278,6 +284,8 @@ def _batch(index: int, raw: Fields | None, play: Scope) -> Batch:
     if raw is None:
         return fields.build(Batch, {"batch_id": f"{PLACEHOLDER}{index}", "tasks": []})
     keywords.refuse_slips(raw, _BATCH, {})
+    misplaced = keywords.TASKS_ALONE - {"dependencies"}
+    keywords.refuse_misplaced(raw, misplaced, "is nothing that a batch can say; write it in its tasks")
     hosts = raw.get("hosts", play.read_hosts, play.default_hosts)
     scope = Scope(play.hosts, play.faults, hosts, play.keywords, play.tags, play.renamed)
     values = {
@@ -315,6 +323,7 @@ def read_handler(index: int, raw: Fields | None, scope: Scope, *, id_key: str = 
     if raw is None:
         return fields.build(Handler, {"handler_id": f"{PLACEHOLDER}{index}", "module": ""})
     keywords.refuse_slips(raw, _HANDLER, keywords.OTHERS)
+    keywords.refuse_misplaced(raw, ("dependencies",), "a handler waits for nothing but being notified")
     values, meaning = common(raw, scope)
     if raw.raw.get("hosts") is not None:
         meaning.only(raw.get("hosts", scope.read_hosts, scope.default_hosts))

@@ -16,6 +16,7 @@ from harness.plan.newer import (
     read_args,
     read_handler,
     read_host_names,
+    read_hosts_vars,
     rfc3339,
     template_variables,
 )
@@ -33,6 +34,8 @@ _PLAN = frozenset(
         "modules",
         "deployment",
         "module_definitions",
+        "hosts_vars",
+        "host_vars",
     ]
 )
 _METADATA = frozenset(["version", "created_at", "rustle_plan_version", "plan_id", "description", "author", "tags"])
@@ -64,6 +67,8 @@ def read_older(value: dict[str, Any], digest: str, faults: Faults) -> Plan:
     """The plan, with placeholders where something could not be read; `faults` tells of them."""
     raw = Fields(value, (), faults)
     keywords.refuse_slips(raw, _PLAN, {})
+    misplaced = ("groups", "group_vars")
+    keywords.refuse_misplaced(raw, misplaced, "belongs to the format with plays; this one has an inventory")
     stock = Fields(raw.need("inventory", fields.mapping, {}), ("inventory",), faults)
     keywords.refuse_slips(stock, _INVENTORY, {})
     bodies: dict[str, Any] = stock.need("hosts", fields.mapping, {})
@@ -95,11 +100,11 @@ def read_older(value: dict[str, Any], digest: str, faults: Faults) -> Plan:
         "hosts": hosts,
         "groups": groups.members,
         "group_vars": {name: variables for name, variables in groups.variables.items() if variables},
-        "hosts_vars": _hosts_vars(bodies, hosts, faults),
+        "hosts_vars": _hosts_vars(raw, bodies, hosts),
         "total_tasks": len(tasks),
         "source_format": "execution-plan",
     }
-    return raw.model(Plan, values, used=("tasks", "handlers"))
+    return raw.model(Plan, values, used=("tasks", "handlers", "host_vars"))
 
 
 def _host_names(bodies: dict[str, Any], faults: Faults) -> list[str]:
@@ -110,17 +115,18 @@ def _host_names(bodies: dict[str, Any], faults: Faults) -> list[str]:
         return []
 
 
-def _hosts_vars(bodies: dict[str, Any], hosts: list[str], faults: Faults) -> dict[str, dict[str, Any]]:
+def _hosts_vars(plan: Fields, bodies: dict[str, Any], hosts: list[str]) -> dict[str, dict[str, Any]]:
     found = {}
+    given = read_hosts_vars(plan, hosts)
     for name in hosts:
         keys = ("inventory", "hosts", name)
         body = bodies[name]
-        if body is None or isinstance(body, dict):
-            variables = Fields(body or {}, keys, faults).mapped("variables")
-            if variables:
-                found[name] = variables
-        else:
-            faults.add(keys, not_a("an object", body).words)
+        if body is not None and not isinstance(body, dict):
+            plan.faults.add(keys, not_a("an object", body).words)
+            continue
+        variables = Fields(body or {}, keys, plan.faults).mapped("variables") | given.get(name, {})
+        if variables:
+            found[name] = variables
     return found
 
 

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from harness.models.problems import nearest, shown
-from harness.plan.fields import Wrong
+from harness.models.problems import shown
+from harness.plan.fields import Suggestions, Wrong
 
 _SUBSCRIPT = re.compile(r"(?P<name>.+)\[(?P<first>-?\d{1,9})?((?P<range>[:-])(?P<last>\d{1,9})?)?\]")
 _SPECIAL = re.compile(r"[*?\[]")
@@ -21,7 +21,10 @@ class Hosts:
 
     def __init__(self, hosts: Sequence[str], groups: Mapping[str, Sequence[str]]) -> None:
         self.order = {host: index for index, host in enumerate(hosts)}
-        self.groups = {**groups, "all": list(hosts)}
+        # A group may name a host that the plan has not: that is a problem of the group, said elsewhere.
+        known = {name: [host for host in members if host in self.order] for name, members in groups.items()}
+        self.groups = {**known, "all": list(hosts)}
+        self._suggestions = Suggestions()
         self._known: dict[tuple[str, ...], list[str]] = {}
 
     def listed(self, names: Sequence[str]) -> list[str]:
@@ -90,8 +93,8 @@ class Hosts:
                 return found
             raise Wrong(f"no host matches {shown(term)}")
         known = [*self.order, *self.groups]
-        meant = nearest(term, known)
-        hint = f"; did you mean {shown(meant)}?" if meant else f"; hosts of the plan: {', '.join(known[:10])}"
+        meant = self._suggestions.nearest(term, known)
+        hint = f"; did you mean {shown(meant)}?" if meant else f"; known are {', '.join(known[:10])}"
         raise Wrong(f"the plan has no host {shown(term)}{hint}")
 
     def _by_regex(self, expression: str) -> set[str]:

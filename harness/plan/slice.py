@@ -98,6 +98,11 @@ def _alike(plan: Plan, wanted: Sequence[str] | None) -> list[list[str]]:
     return list(alike.values())
 
 
+def host_variables(plan: Plan, inventory: Inventory | None, groups: Mapping[str, list[str]]) -> dict[str, Variables]:
+    """The variables of every host as a runner gets them; `groups` are the scenario's."""
+    return _variables(plan, inventory, _all_groups(plan, groups))
+
+
 def _all_groups(plan: Plan, scenario: Mapping[str, list[str]]) -> dict[str, list[str]]:
     found = {name: list(members) for name, members in plan.groups.items()}
     for name, members in scenario.items():

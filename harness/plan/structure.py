@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from harness.models.plan import Handler, Plan, Play, Task
-from harness.models.problems import Keys, nearest, path_text, shown
+from harness.models.problems import Keys, path_text, shown
 from harness.plan import order
 from harness.plan.expressions import Parser, of_task
 from harness.plan.fields import Faults
@@ -80,7 +80,7 @@ class _Ids:
         if known is None:
             if name in self.handlers:
                 return f"{shown(name)} is a handler; a task can only depend on tasks"
-            return _no_such("task", name, self.seen)
+            return _no_such("task", name, self.seen, self.faults)
         if all(other.play > spot.play for other in known):
             return f"{shown(name)} is a task of a later play, which begins when this one is over"
         return None
@@ -97,7 +97,7 @@ def _check_batches(plan: Plan, play: Play, index: int, faults: Faults) -> None:
     for at, batch in enumerate(play.batches):
         for nth, name in enumerate(batch.dependencies):
             if name not in ids:
-                faults.add(("plays", index, "batches", at, "dependencies", nth), _no_such("batch", name, ids))
+                faults.add(("plays", index, "batches", at, "dependencies", nth), _no_such("batch", name, ids, faults))
 
 
 def _check_handlers(plan: Plan, play: Play, index: int, faults: Faults) -> None:
@@ -115,7 +115,7 @@ def _check_handlers(plan: Plan, play: Play, index: int, faults: Faults) -> None:
     for place, task in _notifiers(plan, play, index):
         for nth, name in enumerate(task.notify):
             if name not in known and "{{" not in name:
-                faults.add((*place, "notify", nth), _no_such_handler(name, known))
+                faults.add((*place, "notify", nth), _no_such_handler(name, known, faults))
 
 
 def _notifiers(plan: Plan, play: Play, index: int) -> Iterator[tuple[Keys, Task | Handler]]:
@@ -127,10 +127,10 @@ def _notifiers(plan: Plan, play: Play, index: int) -> Iterator[tuple[Keys, Task 
             yield order.handler_keys(plan, index, at), handler
 
 
-def _no_such_handler(name: str, known: set[str]) -> str:
+def _no_such_handler(name: str, known: set[str], faults: Faults) -> str:
     if not any(known):
         return f"the play has no handler {shown(name)}: it has none at all"
-    return _no_such("handler", name, known, owner="play")
+    return _no_such("handler", name, known, faults, owner="play")
 
 
 def _check_deployments(plan: Plan, faults: Faults) -> None:
@@ -159,10 +159,10 @@ def _check_names(value: Any, known: set[str], keys: Keys, what: str, faults: Fau
         if not isinstance(name, str):
             faults.add((*keys, index), f"should be text, not {shown(name)}")
         elif name not in known:
-            faults.add((*keys, index), _no_such(what, name, known))
+            faults.add((*keys, index), _no_such(what, name, known, faults))
 
 
-def _no_such(what: str, name: str, known: Iterable[str], *, owner: str = "plan") -> str:
-    names = [other for other in known if not other.startswith(PLACEHOLDER)]
-    meant = nearest(name, names) if len(names) < 5000 else None  # difflib compares with each
-    return f"the {owner} has no {what} {shown(name)}" + (f"; did you mean {shown(meant)}?" if meant else "")
+def _no_such(what: str, name: str, known: Collection[str], faults: Faults, *, owner: str = "plan") -> str:
+    meant = faults.suggestions.nearest(name, known)
+    hint = f"; did you mean {shown(meant)}?" if meant and not meant.startswith(PLACEHOLDER) else ""
+    return f"the {owner} has no {what} {shown(name)}{hint}"

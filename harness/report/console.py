@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from rich.spinner import Spinner
 
 _DETAIL_LINES = 12
+_PROBLEM_LINES = 60
 _RESULTS = {"passed": "green", "failed": "red", "error": "red", "skipped": "bright_black", "warning": "yellow"}
 
 
@@ -132,7 +133,7 @@ class ConsoleObserver:
             if value is not None:
                 for number, line in enumerate(_tail(value)):
                     self._screen.line([("bright_black", f"      {label if not number else '':<9} "), ("", line)])
-        for line in _tail(finding.detail):
+        for line in _head(finding.detail) if finding.log else _tail(finding.detail):
             self._screen.line([("", f"      {line}")])
         if finding.hint:
             self._screen.line([("cyan", "      hint: "), ("", finding.hint)])
@@ -261,6 +262,14 @@ def _tail(text: str) -> list[str]:
     if len(lines) <= _DETAIL_LINES:
         return lines
     return [f"... {len(lines) - _DETAIL_LINES} lines above, see the log", *lines[-_DETAIL_LINES:]]
+
+
+def _head(text: str) -> list[str]:
+    """The first lines: a list of problems is read from its beginning, and wanted nearly whole."""
+    lines = text.rstrip().splitlines()
+    if len(lines) <= _PROBLEM_LINES:
+        return lines
+    return [*lines[:_PROBLEM_LINES], f"... {len(lines) - _PROBLEM_LINES} more lines, see the log"]
 
 
 def _gone_stream() -> suppress:

@@ -17,13 +17,14 @@ executed; 125, with one line on stderr that begins with `harness-enter:`, when t
 
 from __future__ import annotations
 
-import os
 import sys
+
+assert sys.platform == "linux"
+
+import os
 
 from harness.sandbox import kernel, layers, privileges, syscalls
 from harness.sandbox.execute import execute
-
-assert sys.platform == "linux"
 
 TYPE_CHECKING = False  # `typing` costs milliseconds of start
 if TYPE_CHECKING:
@@ -99,6 +100,21 @@ def open_process(pid: int, expected: int) -> int:
     return directory
 
 
+def open_spaces(directory: int) -> dict[str, int]:
+    """The name spaces that are not this process's own already: with `network: host` that one is not to be joined.
+
+    Raises OSError for a process that has not left this one's mounts: what ran there would run on the host.
+    """
+    spaces = {}
+    for name, _ in _IN_MOUNT_ORDER:
+        fd = os.open(f"ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+        if os.fstat(fd).st_ino != os.stat(f"/proc/self/ns/{name}").st_ino:
+            spaces[name] = fd
+    if "mnt" not in spaces:
+        raise OSError(1, "it has no mounts of its own (yet): refusing to run on the host itself")
+    return spaces
+
+
 def main(arguments: list[str]) -> int:
     try:
         request = Request(arguments)
@@ -117,9 +133,7 @@ def main(arguments: list[str]) -> int:
     try:
         layers.join_cgroups(request.many["--cgroup"])
         directory = open_process(request.pid, request.start_time)
-        spaces = {
-            name: os.open(f"ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory) for name, _ in _IN_MOUNT_ORDER
-        }
+        spaces = open_spaces(directory)
         if request.rootless:
             user = os.open("ns/user", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
             kernel.setns(user, kernel.CLONE_NEWUSER, "join the sandbox's user name space")
@@ -150,17 +164,13 @@ def _become(request: Request, spaces: dict[str, int], to_parent: socket | None) 
     status = FAILED
     try:
         kernel.prctl(kernel.PR_SET_PDEATHSIG, "tie the command to this process", 9)
-        for name, flag in _IN_MOUNT_ORDER:
-            kernel.setns(spaces[name], flag, f"join the sandbox's {name} name space")
+        _go_inside(spaces)
         kernel.block_signals(())
         os.setsid()
+        kernel.leave_session_keyring()
         if to_parent is not None:
             _take_terminal(to_parent)
-        # Python ignores these two from its start, and what it executes would too (signal(7)). The module is built in.
-        import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
-
-        _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
-        _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
+        _restore_signals()
         allowed = privileges.mask(set(request.many["--cap"]))
         syscalls.install(user_name_space=request.rootless)
         privileges.limit(allowed)
@@ -184,6 +194,24 @@ def _become(request: Request, spaces: dict[str, int], to_parent: socket | None) 
         _fail(f"unknown capability {error}")
     finally:
         os._exit(status)
+
+
+def _go_inside(spaces: dict[str, int]) -> None:
+    outside = os.stat("/")
+    for name, flag in _IN_MOUNT_ORDER:
+        if name in spaces:
+            kernel.setns(spaces[name], flag, f"join the sandbox's {name} name space")
+    if os.path.samestat(outside, os.stat("/")):
+        # A PID 1 that is still making its view: writes would reach the host's files.
+        raise OSError(1, "its root is the host's (yet): refusing to run on the host itself")
+
+
+def _restore_signals() -> None:
+    # Python ignores these two from its start, and what it executes would too (signal(7)). The module is built in.
+    import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
+
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
 
 
 def _chdir(wanted: str | None, home: str) -> None:

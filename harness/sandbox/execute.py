@@ -4,6 +4,10 @@ by then the interpreter's own files may be out of sight or out of reach.
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import os
 
 NOT_EXECUTABLE = 126

@@ -5,14 +5,15 @@ join --pid P --start-time T -- ARGV...
 
 from __future__ import annotations
 
-import os
 import sys
+
+assert sys.platform == "linux"
+
+import os
 
 from harness.sandbox import kernel
 from harness.sandbox.enter import FAILED, Request, open_process
 from harness.sandbox.execute import execute
-
-assert sys.platform == "linux"
 
 
 def main(arguments: list[str]) -> int:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import errno
 import os
 import stat
-import sys
+import time
 
 from harness.sandbox import kernel
 from harness.sandbox.execute import spawn
 from harness.sandbox.recipe import Recipe
 
-assert sys.platform == "linux"
-
+_PATIENCE = 500
 _DEVICES = {  # name: (major, minor), Documentation/admin-guide/devices.txt
     "null": (1, 3),
     "zero": (1, 5),
@@ -65,16 +68,20 @@ def prepare(recipe: Recipe) -> None:
         kernel.mount("tmpfs", f"{directory}/layers", "tmpfs", 0, f"size={recipe.memory},mode=755")
     kernel.mount("tmpfs", f"{directory}/nodes", "tmpfs", kernel.MS_NOSUID | kernel.MS_NOEXEC, "size=1m,mode=755")
     _make_nodes(f"{directory}/nodes", recipe)
+    # A file system of the host's may have been unmounted meanwhile, another container's root for one.
+    recipe.overlays = [overlay for overlay in recipe.overlays if overlay[0] == "/" or os.path.exists(overlay[1])]
     for _, source, layer, hidden, bases in recipe.overlays:
-        for part in ("upper", "work", "mask"):
+        for part in ("upper", "work", "mask") if hidden else ("upper", "work"):
             os.makedirs(recipe.layer(layer, part), mode=0o755)
         _look_like(bases[0] if bases else source, recipe.layer(layer, "upper"))
-        _look_like(source, recipe.layer(layer, "mask"))
+        if hidden:
+            _look_like(source, recipe.layer(layer, "mask"))
         for path in hidden:
             hide(source, path, recipe.layer(layer, "mask"), user_name_space=recipe.user_name_space)
         if recipe.copy_bases:
             for base in bases:
-                _copy(base, recipe.layer(layer, "upper"))
+                if os.listdir(base):
+                    _copy(base, recipe.layer(layer, "upper"))
     if recipe.copy_bases:
         recipe.overlays = [(*overlay[:4], []) for overlay in recipe.overlays]
     if recipe.plain:
@@ -89,7 +96,6 @@ def _make_nodes(directory: str, recipe: Recipe) -> None:
     make any and binds the host's, which belong to nobody in its user name space and cannot be changed either.
     """
     _touch(f"{directory}/.masked", 0o000)
-    os.mkdir(f"{directory}/.empty", 0o755)
     for name in recipe.devices:
         path = f"{directory}/{name}"
         if not recipe.user_name_space:
@@ -201,10 +207,15 @@ def join_cgroups(directories: list[str]) -> None:
 
 
 def remove_cgroups(directories: list[str]) -> None:
-    """Deepest first; a cgroup goes only when it is empty (rmdir)."""
-    for directory in directories:
-        for path, _, _ in os.walk(directory, topdown=False):
-            try:
-                os.rmdir(path)
-            except OSError:
-                pass  # a process of it is still dying, or it has gone: `reap` comes by again
+    """Deepest first. A cgroup goes when it is empty (rmdir); its last process may take a moment to die."""
+    for _ in range(_PATIENCE):
+        left = [directory for directory in directories if os.path.isdir(directory)]
+        for directory in left:
+            for path, _, _ in os.walk(directory, topdown=False):
+                try:
+                    os.rmdir(path)
+                except OSError:
+                    pass
+        if not left:
+            return
+        time.sleep(0.01)

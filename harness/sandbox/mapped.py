@@ -7,14 +7,15 @@ Exit status: the command's own; 125 when there is no such name space.
 
 from __future__ import annotations
 
-import os
 import sys
+
+assert sys.platform == "linux"
+
+import os
 
 from harness.sandbox import kernel
 from harness.sandbox.execute import execute
 from harness.sandbox.users import Ranges, map_ids
-
-assert sys.platform == "linux"
 
 
 def main(arguments: list[str]) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-from harness.sandbox import kernel, privileges
-
 assert sys.platform == "linux"
+
+import os
+
+from harness.sandbox import kernel, privileges
 
 
 def make(*, user_name_space: bool) -> int:

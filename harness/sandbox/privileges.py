@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from harness.sandbox import kernel
-
 assert sys.platform == "linux"
+
+
+from harness.sandbox import kernel
 
 CAPABILITIES = [
     "CHOWN",

@@ -5,12 +5,13 @@ probe FOLDER [root]       one line on stdout: `ok`, or the step that failed and 
 
 from __future__ import annotations
 
-import os
 import sys
 
-from harness.sandbox import kernel, network
-
 assert sys.platform == "linux"
+
+import os
+
+from harness.sandbox import chroot, kernel, network
 
 
 def main(arguments: list[str]) -> int:
@@ -21,6 +22,7 @@ def main(arguments: list[str]) -> int:
             kernel.unshare(kernel.CLONE_NEWUSER, "make a user name space")
             map_ids_of_self(*users)
         kernel.unshare(kernel.CLONE_NEWNS, "make a mount name space")
+        chroot.refuse()
         kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
         os.close(network.make(user_name_space="root" not in arguments))
         kernel.unshare(kernel.CLONE_NEWPID, "make a process id name space")

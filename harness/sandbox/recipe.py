@@ -26,7 +26,8 @@ class Recipe:
     - `files`: (path, text) written inside at the first start.
     - `run_folders`: (name, mode, uid, gid) below /run.
     - `devices`: names below /dev.
-    - `capabilities`: bit mask of what PID 1 keeps. `init`: argument vector of PID 1, empty for our own.
+    - `capabilities`: bit mask of what PID 1 keeps, or -1 for everything, out of effect.
+      `init`: argument vector of PID 1, empty for our own.
     - `cgroups`: folders on the host that PID 1 joins; `holder_cgroups`: those that the holder joins before it gives up
       its own rights; `cgroup_roots`: what is removed with the sandbox, with all below it.
     - `cgroup_mounts`: (path, type, options) that PID 1 mounts for systemd.

@@ -5,12 +5,13 @@ scratch FOLDER SIZE -- ARGV...
 
 from __future__ import annotations
 
-import os
 import sys
 
-from harness.sandbox import kernel
-
 assert sys.platform == "linux"
+
+import os
+
+from harness.sandbox import kernel
 
 
 def main(arguments: list[str]) -> int:

@@ -15,16 +15,17 @@ On stdout comes `ready` or one line that says what failed.
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import marshal
 import os
 import select
-import sys
 
-from harness.sandbox import kernel, layers, network, view
+from harness.sandbox import chroot, kernel, layers, network, view
 from harness.sandbox.recipe import Recipe
 from harness.sandbox.users import map_ids
-
-assert sys.platform == "linux"
 
 _WATCHED = (kernel.SIGTERM, kernel.SIGCHLD, kernel.SIGUSR1, kernel.SIGUSR2)
 _PR_SET_CHILD_SUBREAPER = 36
@@ -193,6 +194,7 @@ class Holder:
 
     def _own_mounts(self) -> None:
         kernel.unshare(kernel.CLONE_NEWNS, "make a mount name space")
+        chroot.refuse()
         # Nothing mounted from here on may ever reach the host; what the host unmounts is not held on to.
         kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_SLAVE)
 

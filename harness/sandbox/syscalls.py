@@ -8,12 +8,13 @@ include/uapi/asm-generic/unistd.h. On another architecture there is no filter.
 
 from __future__ import annotations
 
-import os
 import sys
 
-from harness.sandbox import kernel
-
 assert sys.platform == "linux"
+
+import os
+
+from harness.sandbox import kernel
 
 _X86_64 = 0xC000003E
 _AARCH64 = 0xC00000B7

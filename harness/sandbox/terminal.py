@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import contextlib
 import fcntl
 import os
 import select
 import signal
-import sys
 import termios
 import tty
 from collections.abc import Callable, Iterator
-
-assert sys.platform == "linux"
 
 
 @contextlib.contextmanager

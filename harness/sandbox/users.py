@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 assert sys.platform == "linux"
+
+import os
 
 Ranges = list[tuple[int, int, int]]
 

@@ -7,13 +7,14 @@ and the host's tree is detached last (a user name space may mount /proc only whi
 
 from __future__ import annotations
 
-import os
 import sys
+
+assert sys.platform == "linux"
+
+import os
 
 from harness.sandbox import kernel, layers, privileges, syscalls
 from harness.sandbox.recipe import Recipe
-
-assert sys.platform == "linux"
 
 _QUIET = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
 # What runc masks and makes read-only: Docker's defaults, moby/moby oci/defaults.go.
@@ -56,7 +57,7 @@ def become_init(recipe: Recipe, network: int, tell: int) -> None:
     for overlay in recipe.overlays:
         if overlay[0] != "/":
             _mount_overlay(recipe, overlay, host, overlay[0])
-    _mount_sys(recipe)
+    _mount_sys(recipe, host)
     _make_dev(recipe, host)
     _make_run(recipe)
     _bind_shares(recipe, host)
@@ -74,7 +75,6 @@ class _HostFiles:
     def __init__(self, recipe: Recipe) -> None:
         self.nodes = {name: _open(f"{recipe.directory}/nodes/{name}") for name in recipe.devices}
         self.masked = _open(f"{recipe.directory}/nodes/.masked")
-        self.empty = _open(f"{recipe.directory}/nodes/.empty")
         self.shares = [_open(source) for source, _, _ in recipe.binds]
         self.layers: dict[str, list[int]] = {}
         for target, source, layer, hidden, bases in recipe.overlays:
@@ -84,9 +84,6 @@ class _HostFiles:
             self.layers[target] = [_open(path) for path in (*paths, source)]
         self.sys = _open("/sys")
         self.old_root = "/"
-
-    def close_all(self) -> None:
-        os.closerange(3, 65536)
 
 
 def _open(path: str) -> int:
@@ -130,6 +127,8 @@ def _mount_overlay(
         words = f"mount an overlay of {overlay[1]}: {os.strerror(error.errno or 0)}"
         if overlay[0] == "/":
             raise OSError(error.errno, words) from error
+        if not os.path.isdir(target):
+            return  # gone from the host meanwhile, and its mount point with it
         # A file system that cannot be a lower layer (some FUSE and network ones): readable, and nothing more.
         kernel.mount(_at(host.layers[overlay[0]][-1]), target, None, kernel.MS_BIND)
         _remount(target, kernel.MS_RDONLY | kernel.MS_NODEV | kernel.MS_NOSUID)
@@ -146,20 +145,20 @@ def _mount_proc() -> None:
     kernel.mount("proc", "/proc", "proc", _QUIET)
 
 
-def _mount_sys(recipe: Recipe) -> None:
+def _mount_sys(recipe: Recipe, host: _HostFiles) -> None:
     os.makedirs("/sys", exist_ok=True)
     try:
         kernel.mount("sysfs", "/sys", "sysfs", _QUIET | kernel.MS_RDONLY)
     except OSError:
-        # Refused to a user name space that does not own the network one, or whose own /sys has masks (a container).
-        kernel.mount("tmpfs", "/sys", "tmpfs", _QUIET, "size=64k,mode=755")
+        # Refused to a user name space that does not own the network one, or that sees masks on /sys (a container's).
+        kernel.mount(_at(host.sys), "/sys", None, kernel.MS_BIND | kernel.MS_REC)
         _remount("/sys", kernel.MS_RDONLY | _QUIET)
-        return
-    if recipe.cgroup_mounts:
-        for path, kind, options in recipe.cgroup_mounts:
-            if path != "/sys/fs/cgroup":
-                os.makedirs(path, exist_ok=True)
-            kernel.mount(kind, path, kind, _QUIET, options)
+        if not recipe.cgroup_mounts and os.path.isdir("/sys/fs/cgroup"):
+            kernel.mount("tmpfs", "/sys/fs/cgroup", "tmpfs", kernel.MS_RDONLY | _QUIET, "size=0,mode=555")
+    for path, kind, options in recipe.cgroup_mounts:
+        if path != "/sys/fs/cgroup":
+            os.makedirs(path, exist_ok=True)
+        kernel.mount(kind, path, kind, _QUIET, options)
 
 
 def _make_dev(recipe: Recipe, host: _HostFiles) -> None:
@@ -240,15 +239,20 @@ def _stay(recipe: Recipe, tell: int) -> None:
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     os.setsid()
+    kernel.leave_session_keyring()
     syscalls.install(user_name_space=recipe.user_name_space)
     if recipe.init:
         privileges.limit(recipe.capabilities)
         os.write(tell, b"ready\n")
         os.closerange(3, 1 << 16)
         os.execve(recipe.init[0], recipe.init, recipe.environment)
-    # It keeps more (permitted, none in effect) than anything else inside will have: so nothing inside may trace it or
-    # follow its links in /proc (ptrace(2), "Ptrace access mode checking"), and its maker may, to enter.
-    kernel.set_capabilities(0, privileges.permitted())
+    if recipe.capabilities >= 0:
+        kernel.prctl(kernel.PR_SET_DUMPABLE, "become undumpable", 0)
+        privileges.limit(recipe.capabilities)
+    else:
+        # It keeps more (permitted, none in effect) than anything else inside will have: so nothing inside may trace it
+        # or follow its links in /proc (ptrace(2), "Ptrace access mode checking"), and its maker may, to enter.
+        kernel.set_capabilities(0, privileges.permitted())
     kernel.reap_children_by_kernel()
     kernel.rename_process(b"harness-init")
     os.write(tell, b"ready\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
@@ -25,11 +25,11 @@ from harness.models.config import (
     TaskExpectation,
 )
 from harness.models.plan import Plan
-from harness.models.problems import Keys, nearest, path_text, problems_of, shown
+from harness.models.problems import Keys, path_text, problems_of, shown
 from harness.models.serde import Model
 from harness.plan.document import read_document, refuse
-
-SERVICE_WORDS = frozenset({"running", "stopped", "enabled", "disabled"})
+from harness.plan.fields import Suggestions
+from harness.verify.services import WORDS
 
 
 class Outcomes(Model):
@@ -76,25 +76,26 @@ def check_outcomes(expected: Iterable[ExpectedOutcome], plan: Plan, *, source: P
                 for host in task.hosts:
                     of_host.setdefault(host, set()).add(task.task_id)
     every = set().union(*of_host.values()) if of_host else set()
+    suggestions = Suggestions()
     problems = []
     for i, outcome in enumerate(expected):
         where = f"{source.name}: expected_outcomes[{i}]"
         if outcome.host not in of_host:
-            problems.append(Problem(f"{where}.host", _no_such("host", outcome.host, of_host)))
+            problems.append(Problem(f"{where}.host", _no_such("host", outcome.host, of_host, suggestions)))
             continue
         for j, expectation in enumerate(outcome.tasks):
             name = expectation.task_id
             if name in of_host[outcome.host] or name in handlers:
                 continue
-            words = _no_such("task", name, every)
+            words = _no_such("task", name, every, suggestions)
             if name in every:
                 words = f"the task {shown(name)} is not for the host {shown(outcome.host)}"
             problems.append(Problem(f"{where}.tasks[{j}].task_id", words))
     return problems
 
 
-def _no_such(kind: str, name: str, known: Iterable[str]) -> str:
-    near = nearest(name, known)
+def _no_such(kind: str, name: str, known: Collection[str], suggestions: Suggestions) -> str:
+    near = suggestions.nearest(name, known)
     return f"the plan has no {kind} {shown(name)}" + (f"; did you mean {shown(near)}?" if near else "")
 
 
@@ -152,7 +153,7 @@ def _wrong_check(check: ArtifactCheck) -> Iterator[tuple[str, str]]:
         yield "path", "is empty"
     if isinstance(kind, FileExists | ProcessRunning) and value not in ("true", "false"):
         yield "expected_value", f'should be "true" or "false", not {shown(value)}'
-    elif isinstance(kind, FileMode) and not re.fullmatch(r"(0o)?[0-7]{3,5}", value):
+    elif isinstance(kind, FileMode) and not re.fullmatch(r"(0o)?0?[0-7]{3,4}", value):
         yield "expected_value", f'should be an octal mode such as "0644", not {shown(value)}'
     elif isinstance(kind, FileContent) and kind.regex:
         try:
@@ -164,9 +165,9 @@ def _wrong_check(check: ArtifactCheck) -> Iterator[tuple[str, str]]:
     elif isinstance(kind, FileSize):
         yield from _wrong_size(kind, value)
     elif isinstance(kind, ServiceStatus):
-        words = {word.strip() for word in value.split(",")}
-        if not words <= SERVICE_WORDS:
-            yield "expected_value", f"should be one or more of {', '.join(sorted(SERVICE_WORDS))}, not {shown(value)}"
+        words = {word.strip().lower() for word in value.split(",")}
+        if not words <= WORDS.keys():
+            yield "expected_value", f"should be one or more of {', '.join(sorted(WORDS))}, not {shown(value)}"
 
 
 def _wrong_size(kind: FileSize, value: str) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from harness.models.verification import VerifyJob, VerifyOutcome
     from harness.verify.process import Standby
 
+JOB = "HARNESS_VERIFY_JOB"
+"""The environment variable that tells a verify child its job."""
+
 
 def run_verify(
     job: VerifyJob,

@@ -6,17 +6,16 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from harness.cancellation import Cancellation
 from harness.deadline import Deadline
 from harness.errors import InvalidInput, Problem
 from harness.lifecycle.secrets import Mask
 from harness.models.verification import VerifyJob, VerifyOutcome
+from harness.verify import JOB
 from harness.verify.arguments import JUNIT, chosen_tests, pytest_arguments
 from harness.verify.findings import outcome_of
 from harness.verify.plan_checks import checks_of, unchecked_of
-from harness.verify.plugin import JOB
 from harness.verify.process import Child, Standby
 from harness.verify.records import RECORDS
 
@@ -117,6 +116,8 @@ def _mask_junit(path: Path, secrets: list[str]) -> None:
     """pytest's own XML file is masked after it is written; values may stand in it escaped."""
     if not secrets or not path.exists():
         return
+    from xml.sax.saxutils import escape  # it imports urllib and, with it, ssl
+
     forms = [form for value in secrets for form in (value, escape(value), escape(value, _IN_ATTRIBUTES))]
     masked = Mask(forms).text(path.read_text(encoding="utf-8"))
     temporary = path.with_suffix(".new")

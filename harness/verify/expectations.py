@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.errors import InvalidInput, Problem
@@ -18,6 +18,8 @@ from harness.models.config import (
     FileMode,
     FileSize,
     ProcessRunning,
+    ServiceStatus,
+    TaskExpectation,
     TaskResult,
 )
 from harness.models.plan import Plan
@@ -105,8 +107,8 @@ def expectation_checks(
     """
     problems: list[Problem] = []
     found: list[Check] = []
-    by_host = {result.host: result for result in results}
     tasks = _Tasks(plan)
+    by_host = {result.host: _Result(result, _records(result)) for result in results}
     for i, outcome in enumerate(expected):
         where = f"expected_outcomes[{i}]"
         if outcome.host not in hosts:
@@ -115,38 +117,46 @@ def expectation_checks(
             continue
         result = by_host.get(outcome.host)
         if outcome.expected_method:
-            found.append(Check(outcome.host, "", "", DeployedBy(outcome.expected_method, result)))
-        for j, expectation in enumerate(outcome.tasks):
-            task_id = expectation.task_id
+            method = DeployedBy(outcome.expected_method, result.whole if result else None)
+            found.append(Check(outcome.host, "", "", method))
+        for j, task in enumerate(outcome.tasks):
             place = f"{where}.tasks[{j}]"
-            planned = tasks.is_for(task_id, outcome.host)
-            if not tasks.exists(task_id):
-                problems.append(Problem(f"{place}.task_id", f"the plan has no task {task_id!r}"))
+            wrong = tasks.wrong(task, outcome.host)
+            if wrong:
+                problems.append(Problem(f"{place}.task_id", wrong))
                 continue
-            if not planned and not isinstance(expectation.expected_result, ExpectSkip):
-                words = f"the task {task_id!r} is not for the host {outcome.host!r}"
-                problems.append(Problem(f"{place}.task_id", words))
-                continue
-            record = _record(result, task_id)
-            known = result is not None
-            questions: list[Question] = [TaskResultIs(expectation.expected_result, record, known, planned)]
-            for k, artifact in enumerate(expectation.artifacts):
-                try:
-                    questions.append(question_of(artifact))
-                except ValueError as error:
-                    problems.append(Problem(f"{place}.artifacts[{k}].expected_value", str(error)))
-            questions.extend(ask.CommandSucceeds(command) for command in expectation.validation_commands)
-            found.extend(Check(outcome.host, task_id, tasks.name(task_id), question) for question in questions)
+            record = result.records.get(task.task_id) if result else None
+            planned = tasks.is_for(task.task_id, outcome.host)
+            questions: list[Question] = [TaskResultIs(task.expected_result, record, result is not None, planned)]
+            questions += _questions(task, place, problems)
+            name = tasks.name(task.task_id)
+            found.extend(Check(outcome.host, task.task_id, name, question) for question in questions)
     if problems:
         raise InvalidInput("expected outcomes", problems)
     return found
 
 
+def _questions(task: TaskExpectation, place: str, problems: list[Problem]) -> list[Question]:
+    questions: list[Question] = []
+    for k, artifact in enumerate(task.artifacts):
+        try:
+            questions.append(question_of(artifact))
+        except ValueError as error:
+            problems.append(Problem(f"{place}.artifacts[{k}]", str(error)))
+    for k, command in enumerate(task.validation_commands):
+        if not command.strip() or "\0" in command:
+            problems.append(Problem(f"{place}.validation_commands[{k}]", "is no command"))
+        questions.append(ask.CommandSucceeds(command))
+    return questions
+
+
 def question_of(artifact: ArtifactCheck) -> Question:
     """Raises ValueError, in words, for an expected value that means nothing."""
     kind, value, path = artifact.check_type, artifact.expected_value, artifact.path
-    if not path:
-        raise ValueError("the path is empty")
+    if not path.strip() or "\0" in path or "\0" in value:
+        raise ValueError("the path is empty" if not path.strip() else "a NUL byte is in no path and in no value")
+    if not isinstance(kind, ProcessRunning | ServiceStatus) and not path.startswith("/"):
+        raise ValueError(f"the path should be absolute, not {path!r}")
     if isinstance(kind, FileExists | ProcessRunning):
         if value not in _TRUTH:
             raise ValueError(f'should be "true" or "false", not {value!r}')
@@ -210,8 +220,13 @@ class _Tasks:
             for handler in play.handlers:
                 self._names[handler.handler_id] = handler.name
 
-    def exists(self, task_id: str) -> bool:
-        return self._plan is None or task_id in self._names
+    def wrong(self, task: TaskExpectation, host: str) -> str | None:
+        """Why nothing can be expected of this task on this host; that it is skipped there always can."""
+        if self._plan is not None and task.task_id not in self._names:
+            return f"the plan has no task {task.task_id!r}"
+        if not self.is_for(task.task_id, host) and not isinstance(task.expected_result, ExpectSkip):
+            return f"the task {task.task_id!r} is not for the host {host!r}"
+        return None
 
     def is_for(self, task_id: str, host: str) -> bool:
         """A handler is for every host."""
@@ -221,15 +236,19 @@ class _Tasks:
         return self._names.get(task_id, "")
 
 
-def _record(result: HostExecutionResult | None, task_id: str) -> TaskExecutionResult | None:
-    """Of several records (a handler of the same id in two plays) one that failed, else the last."""
-    records: Iterator[TaskExecutionResult] = (
-        r for r in (result.task_results if result else ()) if r.task_id == task_id
-    )
-    found: TaskExecutionResult | None = None
-    for record in records:
-        if found is None or not isinstance(found.status, Failed):
-            found = record
+@dataclass(frozen=True, slots=True)
+class _Result:
+    whole: HostExecutionResult
+    records: dict[str, TaskExecutionResult]
+
+
+def _records(result: HostExecutionResult) -> dict[str, TaskExecutionResult]:
+    """By task. Of several records (a handler of the same id in two plays) one that failed, else the last."""
+    found: dict[str, TaskExecutionResult] = {}
+    for record in result.task_results:
+        known = found.get(record.task_id)
+        if known is None or not isinstance(known.status, Failed):
+            found[record.task_id] = record
     return found
 
 

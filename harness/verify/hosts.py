@@ -6,6 +6,7 @@ of the project's scenarios.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Hosts:
         self.job = job
         self._start = start or Path.cwd()
         self._stack = ExitStack()
+        self._lock = threading.Lock()
         self._open: dict[Address, Connection] = {}
         self._fleets: dict[str, Fleet] = {}
 
@@ -70,10 +72,11 @@ class Hosts:
             ) from error
 
     def connection(self, address: Address) -> Connection:
-        """Raises TransportFailed, NotReady."""
-        if address not in self._open:
-            self._open[address] = self._stack.enter_context(self._connect(address))
-        return self._open[address]
+        """Raises TransportFailed, NotReady. May be called from several threads at once."""
+        with self._lock:
+            if address not in self._open:
+                self._open[address] = self._stack.enter_context(self._connect(address))
+            return self._open[address]
 
     def close(self) -> None:
         self._open.clear()

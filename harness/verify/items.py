@@ -10,8 +10,7 @@ import pytest
 from harness.errors import HarnessError
 from harness.verify.checks import Check, Verdict
 from harness.verify.looks import Looks
-
-PROPERTY = "harness."
+from harness.verify.records import PROPERTY
 
 
 class CheckFailed(Exception):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import sys
 import threading
 from importlib import import_module
@@ -29,12 +30,10 @@ def main() -> int:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
+    orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(lifeline, orders), daemon=True, name="lifeline").start()
     _import_ahead()
-    order = _line(lifeline)
-    if order is None:
-        return 0
-    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True, name="lifeline").start()
-    work = json.loads(order)
+    work = json.loads(orders.get())
     os.environ.clear()
     os.environ.update(work["environment"])
     os.chdir(work["folder"])
@@ -58,19 +57,14 @@ def _import_ahead() -> None:
     package.__doc__ = f"{package.__doc__ or ''} PYTEST_DONT_REWRITE"
 
 
-def _line(descriptor: int) -> bytes | None:
-    """One line, however long; None when the parent has gone, or does not want us after all."""
-    read = bytearray()
-    while not read.endswith(b"\n"):
-        chunk = os.read(descriptor, 65536)
-        if not chunk:
-            return None
-        read += chunk
-    return bytes(read)
-
-
-def _end_with_parent(descriptor: int) -> None:
-    os.read(descriptor, 1)
+def _listen(descriptor: int, orders: queue.SimpleQueue[bytes]) -> None:
+    """Hand on the parent's one line, however long; end when the parent has gone."""
+    line = bytearray()
+    while chunk := os.read(descriptor, 65536):
+        line += chunk
+        if line.endswith(b"\n"):
+            orders.put(bytes(line))
+            line.clear()
     if sys.platform == "win32":
         os._exit(1)
     import signal

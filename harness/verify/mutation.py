@@ -70,43 +70,55 @@ def mutants(expected: Sequence[ExpectedOutcome]) -> Iterator[Mutant]:
 
 
 def survivors(job: VerifyJob, *, workdir: Path) -> tuple[list[str], int]:
-    """Judge all mutants of the job's expectations in one pytest run: those that passed, and how many there were.
+    """Judge the job's expectations and all their mutants in one pytest run: what is wrong, and how many mutants.
 
-    An expected result that a mutant must carry beside its changed value is the task's own, so only the changed
-    value decides. Raises what `run_verify` raises."""
+    Wrong is a mutant that does not fail, and an expectation that does not pass unchanged (its mutants would prove
+    nothing). Raises what `run_verify` raises."""
     from harness.verify.child import run_verify
 
     made = list(mutants(job.expected))
+    unchanged = [Mutant("", outcome) for outcome in job.expected]
     outcome = run_verify(
         job.model_copy(
             update={
-                "expected": [mutant.outcome for mutant in made],
+                "expected": [mutant.outcome for mutant in (*unchanged, *made)],
                 "derive_from_plan": False,
                 "directory": workdir / "no-tests",
                 "additional": [],
-                "pytest_args": ["-q"],
+                "pytest_args": ["-q", "--no-summary"],
             }
         ),
         workdir=workdir,
     )
-    return _survivors(job, made, workdir, outcome.errors), len(made)
+    wrong = _judge(job, [*unchanged, *made], workdir)
+    if outcome.errors:
+        wrong.append(f"{outcome.errors} checks ended in an error")
+    return wrong, len(made)
 
 
-def _survivors(job: VerifyJob, made: list[Mutant], workdir: Path, errors: int) -> list[str]:
-    """A mutant has one or two items: its task's result (which passes unless it is what was changed) and the check."""
+def _judge(job: VerifyJob, cases: list[Mutant], workdir: Path) -> list[str]:
+    """Items come by host, and for each in the order of its cases. A mutant's last item is the one that was changed;
+    before it may stand its task's own result."""
     from harness.verify.findings import read_records
 
     items = iter([item for item in read_records(workdir) if item["type"] == "item" and item["id"] != "pytest"])
     order = {host.platform: place for place, host in enumerate(job.hosts)}
-    alive = []
-    for mutant in sorted(made, key=lambda mutant: order[mutant.outcome.host]):
-        checks = sum(1 + len(task.artifacts) + len(task.validation_commands) for task in mutant.outcome.tasks)
-        outcomes = [next(items)["outcome"] for _ in range(checks or 1)]
-        if outcomes[-1] != "failed":
-            alive.append(f"{mutant.what} ({outcomes[-1]})")
-    if errors:
-        alive.append(f"{errors} checks ended in an error")
-    return alive
+    wrong = []
+    for case in sorted(cases, key=lambda case: order[case.outcome.host]):
+        found = [next(items) for _ in range(_count(case.outcome))]
+        if case.what:
+            if found[-1]["outcome"] != "failed":
+                wrong.append(f"{case.what} ({found[-1]['outcome']})")
+        else:
+            wrong += [
+                f"unchanged: {i['id']} ({i['outcome']}): {i['message']}" for i in found if i["outcome"] != "passed"
+            ]
+    return wrong
+
+
+def _count(outcome: ExpectedOutcome) -> int:
+    checks = sum(1 + len(task.artifacts) + len(task.validation_commands) for task in outcome.tasks)
+    return checks + (1 if outcome.expected_method else 0)
 
 
 def _bare(task: TaskExpectation) -> TaskExpectation:

@@ -11,7 +11,8 @@ from collections.abc import Generator
 
 import pytest
 
-JOB = "HARNESS_VERIFY_JOB"
+from harness.verify import JOB
+
 SCHEME = "harness"
 
 

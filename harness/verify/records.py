@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from harness.lifecycle.secrets import Mask
-from harness.verify.items import PROPERTY
+
+if TYPE_CHECKING:
+    import pytest  # the parent, which only reads what was written, does without
 
 RECORDS = "verify.jsonl"
+PROPERTY = "harness."
+"""Begins the names of an item's properties that are ours."""
 _MESSAGE = 20_000
 
 
@@ -20,7 +22,7 @@ class Recorder:
     """Listens to pytest's reports (of all xdist workers) and writes one line for each item that ended."""
 
     def __init__(self, path: Path, mask: Mask) -> None:
-        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w")
+        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w")
         self._mask = mask
         self._items: dict[str, dict[str, Any]] = {}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 
 import pytest
@@ -13,13 +13,13 @@ from harness.connections.base import Connection
 from harness.errors import HarnessError
 from harness.lifecycle.secrets import Mask
 from harness.models.verification import VerifyJob
+from harness.verify import JOB
 from harness.verify.backend import HarnessBackend
 from harness.verify.checks import Check
 from harness.verify.hosts import Address, Hosts, NobodyLeft
 from harness.verify.items import CheckItem
 from harness.verify.looks import Looks
 from harness.verify.plan_checks import checks_of, unique_ids
-from harness.verify.plugin import JOB
 from harness.verify.records import RECORDS, Recorder
 
 
@@ -60,7 +60,8 @@ class Session:
         if "hypothesis" not in sys.modules and session.config.pluginmanager.has_plugin("hypothesispytest"):
             session.config.pluginmanager.unregister(name="hypothesispytest")
 
-    def pytest_collection_finish(self) -> None:
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self._looks.begin(item.check.host for item in session.items if isinstance(item, CheckItem))
         # xdist's workers have read it by now; a pytest that a test starts is none of ours.
         os.environ.pop(JOB, None)
 
@@ -75,7 +76,7 @@ class Session:
             option.hosts.split(",") if option.hosts is not None else getattr(metafunc.module, "testinfra_hosts", None)
         )
         try:
-            specs, left_out = self._specs(["all"] if given is None else list(given))
+            specs, left_out = self._specs(_names(given))
         except HarnessError as error:
             hint = f"\n  hint: {error.hint}" if error.hint else ""
             raise pytest.Collector.CollectError(f"{error.message}{hint}") from error
@@ -111,3 +112,10 @@ class Session:
 
     def _connect(self, platform: str) -> Connection:
         return self._hosts.connection(Address(platform, self._job.scenario))
+
+
+def _names(given: str | Iterable[str] | None) -> list[str]:
+    """`testinfra_hosts` as it stands in a module; one name alone is meant as a list of it."""
+    if given is None:
+        return ["all"]
+    return [given] if isinstance(given, str) else [str(name) for name in given]

@@ -16,6 +16,9 @@ import pytest
 from harness.connections.base import Connection
 from harness.errors import CommandTimedOut, TransportFailed
 
+if sys.platform == "win32":
+    pytest.skip("needs POSIX", allow_module_level=True)
+
 
 def alive(connection: Connection, pid: str) -> bool:
     return connection.run(f"grep -q '^State:.[^ZX]' /proc/{pid}/status").rc == 0
@@ -213,7 +216,8 @@ def test_interact_on_a_terminal(connection: Connection, request: pytest.FixtureR
     def until(pattern: bytes) -> None:
         nonlocal seen
         while not re.search(pattern, seen):
-            assert select.select([master], [], [], 30)[0], f"{pattern!r} is not in {seen!r}"
+            ready = select.select([master], [], [], 30)[0]
+            assert ready, f"{pattern!r} is not in {seen!r}; status {person.poll()}"
             seen += os.read(master, 4096)
 
     try:

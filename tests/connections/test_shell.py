@@ -1,8 +1,13 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,6 +19,9 @@ from harness.connections import open_connection, shell
 from harness.connections.base import Connection
 from harness.errors import CommandTimedOut, TransportFailed, UsageError
 from harness.models.endpoint import Local, Sandbox
+
+if sys.platform == "win32":
+    pytest.skip("needs POSIX", allow_module_level=True)
 
 FUZZ = settings(
     max_examples=int(os.environ.get("HARNESS_FUZZ", "12")),
@@ -310,3 +318,39 @@ def test_unreachable_endpoints_say_so(tmp_path: Path) -> None:
             opened.run("true")
         with pytest.raises(TransportFailed, match=f"node2: the sandbox is gone: its process {os.getpid()} "):
             opened.start("true")
+
+
+@pytest.fixture
+def busybox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
+    """This host with nothing but busybox on its PATH."""
+    program = shutil.which("busybox")
+    if program is None:
+        pytest.skip("busybox is not installed")
+    place = tempfile.TemporaryDirectory()
+    tools = Path(place.name)
+    tools.chmod(0o755)  # another user looks for programs there too
+    for name in subprocess.run([program, "--list"], capture_output=True, check=True, text=True).stdout.split():
+        (tools / name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(tools))
+    with place, open_connection(Local(directory=str(tmp_path)), name="node1") as opened:
+        yield opened
+
+
+def test_busybox_is_enough(busybox: Connection, tmp_path: Path) -> None:
+    done = busybox.run("cat; echo err >&2; readlink /proc/$$/exe; exit 3", stdin=b"-\0%")
+    assert (done.rc, done.stderr) == (3, b"err\n")
+    assert done.stdout.startswith(b"-\0%")
+    assert b"busybox" in done.stdout
+    assert busybox.run("kill -9 $$").rc == 137
+    assert busybox.run("if").rc == 2
+    with pytest.raises(CommandTimedOut):
+        busybox.run("sleep 60", timeout=0.2)
+    (tmp_path / "tree" / ("x" * 150)).mkdir(parents=True)
+    (tmp_path / "tree" / "new\nline").symlink_to("nowhere")
+    busybox.push(tmp_path / "tree", f"{tmp_path}/there")
+    busybox.pull(f"{tmp_path}/there", tmp_path / "back")
+    assert sorted(path.name for path in (tmp_path / "back").iterdir()) == ["new\nline", "x" * 150]
+    if os.geteuid() == 0:
+        assert (
+            busybox.run('id -un; echo $HOME "$A"', user="nobody", env={"A": "x y"}).out == "nobody\n/nonexistent x y\n"
+        )

@@ -5,6 +5,7 @@ import os
 import resource
 import stat
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import pytest
 from harness.connections import transfer
 from harness.connections.base import Connection
 from harness.errors import HarnessError
+
+if sys.platform == "win32":
+    pytest.skip("needs POSIX", allow_module_level=True)
 
 NAMES = ["plain", "with space", "-leading", "new\nline", "'quote\"", "ünï", ".hidden", "$HOME", "*", "back\\slash"]
 

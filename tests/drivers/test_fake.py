@@ -14,6 +14,9 @@ from harness.drivers.base import Driver, Instance, PlatformSpec, RunId, Scenario
 from harness.drivers.fake import FakeDriver, FakeOptions
 from harness.errors import DriverFailed, NotReady
 
+if sys.platform == "win32":
+    pytest.skip("needs POSIX", allow_module_level=True)
+
 
 @pytest.fixture(autouse=True)
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

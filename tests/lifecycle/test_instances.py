@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lifecycle.conftest import Project, existing
+from tests.projects import Project, existing
 
 TWO = ({"name": "node1"}, {"name": "node2"})
 
@@ -108,6 +108,36 @@ def test_what_a_project_that_has_gone_kept_is_an_orphan(project: Project, fake_f
     assert existing(fake_folder) == []
 
 
+def test_destroy_of_all_finds_scenarios_that_cannot_be_read(project: Project, fake_folder: Path) -> None:
+    for name in ("one", "two"):
+        project.scenario(name)
+        project.passes("create", "-s", name)
+    (project.folder / "molecule" / "one" / "molecule.yml").write_text("platforms: [")
+    (project.folder / "molecule" / "two" / "plan.json").unlink()
+    outcome = project.run("destroy", "--all")
+    assert outcome.code == 0, outcome.text
+    assert existing(fake_folder) == []
+
+
+def test_a_driver_that_waits_in_vain_says_what_it_saw(project: Project, fake_folder: Path) -> None:
+    fault = {"kind": "hang", "message": "a dark screen"}
+    project.scenario(platforms=[{"name": "node1", "faults": {"ready": fault}}], scenario={"timeout_seconds": 1})
+    outcome = project.run("test")
+    assert outcome.code == 2
+    assert "a dark screen" in outcome.text
+    assert existing(fake_folder) == []
+
+
+def test_platforms_kept_twice_over_all_go(project: Project, fake_folder: Path) -> None:
+    project.scenario(scenario={"test_sequence": ["create", "destroy"]})
+    project.passes("test", "--destroy=never")
+    project.passes("test", "--destroy=never")
+    assert len(existing(fake_folder)) == 2
+    project.passes("destroy")
+    assert existing(fake_folder) == []
+    assert project.instances() == []
+
+
 def test_destroy_that_fails_says_so_and_can_be_done_again(project: Project, fake_folder: Path) -> None:
     project.scenario(platforms=[{"name": "node1", "faults": {"destroy": 1}}])
     project.passes("create")
@@ -145,3 +175,25 @@ def test_a_damaged_journal_is_an_error_with_a_cure(project: Project) -> None:
         outcome = project.run(verb)
         assert outcome.code == 2
         assert "damaged" in outcome.text
+
+
+def test_secrets_are_needed_by_what_runs_the_plan_alone(project: Project) -> None:
+    project.scenario(provisioner={"secrets": {"A": {"env": "NO_SUCH_A"}}})
+    project.passes("create")
+    outcome = project.run("converge")
+    assert outcome.code == 2
+    assert "NO_SUCH_A" in outcome.text
+    project.passes("destroy")
+
+
+def test_the_run_of_a_configuration_lives_though_its_file_has_gone(project: Project, fake_folder: Path) -> None:
+    from harness.drivers.base import InstanceRecord, RunId
+    from harness.lifecycle.orphans import _orphaned
+    from harness.lifecycle.workspace import Workspace
+
+    run = RunId("20260101-000000000-aaaaaaaa")
+    gone = project.folder / "e2e.json"
+    record = InstanceRecord("fake", "id", "node1", "e2e", gone, run, False)
+    with Workspace(project.folder / ".harness").run_lock(run).acquire("test"):
+        assert _orphaned(record, {}) is None
+    assert _orphaned(record, {}) is not None

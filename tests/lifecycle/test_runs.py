@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import closing
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.lifecycle.journal import Journal
-from tests.lifecycle.conftest import Project, existing, plan, task
+from tests.projects import Project, existing, plan, task
 
 pytestmark = pytest.mark.cargo
 
@@ -17,7 +18,7 @@ TWO = ({"name": "node1", "groups": ["web"]}, {"name": "node2", "groups": ["db"]}
 
 
 def test_a_run_passes_and_leaves_nothing_behind(project: Project, fake_folder: Path) -> None:
-    project.scenario(platforms=TWO)
+    project.scenario(platforms=TWO, full=True)
     project.passes("test")
     report = project.report()
     assert [step.step for step in report.steps if step.outcome == "passed"] == [
@@ -63,7 +64,6 @@ def test_a_failed_task_fails_the_run_and_everything_is_destroyed(project: Projec
     assert outcome.code == 1
     assert "that went wrong" in outcome.text
     assert project.steps()["converge"] == "failed"
-    assert project.steps()["verify"] == "skipped"
     assert out.exists()
     assert existing(fake_folder) == []
 
@@ -92,21 +92,21 @@ def test_a_failure_of_the_cleanup_does_not_mask_the_first_one(project: Project, 
 
 
 def test_nothing_tested_is_no_success(project: Project) -> None:
-    project.scenario(test=None)
+    project.scenario(test=None, full=True)
     outcome = project.run("test")
     assert outcome.code == 3
     assert "nothing was tested" in outcome.text
 
 
 def test_a_failed_check_fails_the_run(project: Project) -> None:
-    project.scenario(test="def test_it(host):\n    assert host.run('echo no').stdout == 'yes\\n'\n")
+    project.scenario(test="def test_it(host):\n    assert host.run('echo no').stdout == 'yes\\n'\n", full=True)
     assert project.run("test").code == 1
     assert project.steps()["verify"] == "failed"
 
 
 def test_a_second_run_that_changes_something_is_told(project: Project) -> None:
     file = project.folder / "grows"
-    project.scenario(tasks=[task("grow", f"date +%N >> {file}", changed_when=True)])
+    project.scenario(tasks=[task("grow", f"date +%N >> {file}", changed_when=True)], full=True)
     outcome = project.run("test")
     assert outcome.code == 1
     assert project.steps()["idempotence"] == "failed"
@@ -118,7 +118,7 @@ def test_drift_that_no_task_admits_is_told(project: Project) -> None:
     copy = {"task_id": "copy", "name": "copy", "module": "copy", "hosts": ["node1"], "force": False}
     copy |= {"args": {"dest": str(file), "content": "x", "force": False}}
     del copy["force"]
-    project.scenario(tasks=[copy, task("quiet", f"date +%N > {file}")])
+    project.scenario(tasks=[copy, task("quiet", f"date +%N > {file}")], full=True)
     outcome = project.run("test")
     assert project.steps()["idempotence"] == "failed", outcome.text
     assert str(file) in outcome.text
@@ -140,8 +140,6 @@ def test_prepare_runs_once_for_each_creation(project: Project) -> None:
 
 
 def test_a_prepare_plan_is_run_by_our_runner_and_not_by_the_scenarios_tags(project: Project) -> None:
-    import json
-
     out = project.folder / "prepared"
     body = plan(task("prep", f"echo prepared > {out}"))
     project.scenario(
@@ -203,10 +201,13 @@ def test_what_test_makes_never_meets_what_is_kept(project: Project, fake_folder:
 
 
 def test_the_deadline_ends_a_run_that_hangs(project: Project, fake_folder: Path) -> None:
-    project.scenario(tasks=[task("hang", "sleep 120")], scenario={"timeout_seconds": 2})
+    project.scenario(tasks=[task("done", "true"), task("hang", "sleep 120")], scenario={"timeout_seconds": 2})
     outcome = project.run("test")
     assert outcome.code == 2
-    assert "not done after 2 s" in outcome.text
+    assert "not done after 2 s in task 'hang'" in outcome.text, outcome.text
+    execution = project.report().execution_result
+    assert execution is not None
+    assert [one.task_id for one in execution.host_results[0].task_results] == ["done"]
     assert existing(fake_folder) == []
 
 
@@ -223,7 +224,7 @@ def test_a_secret_is_seen_by_the_task_and_by_nobody_else(project: Project, monke
     monkeypatch.setenv("TOKEN", "very-s3cret-token")
     out = project.folder / "token"
     show = task("show", "echo {{ secret('TOKEN') }} | tee " + str(out))
-    project.scenario(tasks=[show], provisioner={"secrets": {"TOKEN": {"env": "TOKEN"}}})
+    project.scenario(tasks=[show], provisioner={"secrets": {"TOKEN": {"env": "TOKEN"}}}, full=True)
     outcome = project.passes("test", "-vv")
     assert out.read_text() == "very-s3cret-token\n"
     assert "very-s3cret" not in outcome.text
@@ -232,20 +233,19 @@ def test_a_secret_is_seen_by_the_task_and_by_nobody_else(project: Project, monke
 
 
 def test_a_task_that_fails_as_expected_passes(project: Project) -> None:
-    import json
-
     expected = [
         {"host": "node1", "tasks": [{"task_id": "bad", "expected_result": {"Failure": {"expected_error": "no bro+m"}}}]}
     ]
     project.scenario(
-        tasks=[task("bad", "echo no broom >&2; exit 3")], files={"expected.json": json.dumps(expected)}, test=None
+        tasks=[task("bad", "echo no broom >&2; exit 3")],
+        files={"expected.json": json.dumps(expected)},
+        test=None,
+        full=True,
     )
     project.passes("test")
 
 
 def test_a_task_that_fails_in_other_words_fails(project: Project) -> None:
-    import json
-
     expected = [
         {"host": "node1", "tasks": [{"task_id": "bad", "expected_result": {"Failure": {"expected_error": "no mop"}}}]}
     ]
@@ -254,12 +254,10 @@ def test_a_task_that_fails_in_other_words_fails(project: Project) -> None:
 
 
 def test_a_task_that_should_fail_and_does_not_fails_verification(project: Project) -> None:
-    import json
-
     expected = [
         {"host": "node1", "tasks": [{"task_id": "hello", "expected_result": {"Failure": {"expected_error": "no"}}}]}
     ]
-    project.scenario(files={"expected.json": json.dumps(expected)})
+    project.scenario(files={"expected.json": json.dumps(expected)}, full=True)
     assert project.run("test").code == 1
     assert project.steps()["converge"] == "passed"
     assert project.steps()["verify"] == "failed"
@@ -289,8 +287,6 @@ def test_an_expected_failure_that_does_not_come_fails(project: Project) -> None:
 def test_a_plan_that_should_be_refused_and_is_creates_nothing(project: Project, fake_folder: Path) -> None:
     folder = project.scenario(expect={"stage": "validate", "error": "no_such_module"}, test=None)
     body = plan({"task_id": "x", "name": "x", "module": "no_such_module", "args": {}, "hosts": ["node1"]})
-    import json
-
     (folder / "plan.json").write_text(json.dumps(body))
     project.passes("test")
     assert project.steps()["create"] == "skipped"

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.lifecycle.conftest import Project, existing, start, task
+from tests.projects import Project, existing, start, task
 
 pytestmark = pytest.mark.cargo
 
-KILLS = int(os.environ.get("HARNESS_KILLS", "6"))
+KILLS = int(os.environ.get("HARNESS_KILLS") or (50 if os.environ.get("HARNESS_SOAK") else 6))
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -105,7 +105,7 @@ def test_whatever_moment_it_is_killed_orphans_are_removed_and_what_is_kept_stays
     project.scenario("bystander")
     project.passes("create", "-s", "bystander")
     kept = existing(fake_folder)
-    project.scenario(platforms=[{"name": "node1"}, {"name": "node2"}])
+    project.scenario(platforms=[{"name": "node1"}, {"name": "node2"}], full=True)
     started = time.monotonic()
     project.passes("test")
     usual = time.monotonic() - started + 0.5
@@ -184,4 +184,16 @@ def test_a_reader_that_goes_does_not_keep_a_run_from_cleaning_up(project: Projec
         process.stdout.readline()
         process.stdout.close()
         process.wait(60)
+    assert existing(fake_folder) == []
+
+
+def test_a_creation_that_hangs_is_left_with_a_word(project: Project, fake_folder: Path) -> None:
+    project.scenario(platforms=[{"name": "node1", "faults": {"create": "hang"}}])
+    with start(project, "create") as process:
+        wait_for(lambda: bool(existing(fake_folder)))
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "left behind: node1 (fake)" in output
+    project.passes("destroy", "--orphans")
     assert existing(fake_folder) == []

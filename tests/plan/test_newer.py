@@ -273,6 +273,25 @@ def test_what_is_wrong_is_named_by_its_path(faults: Faults, break_it: Callable[[
     assert any(words in problem for problem in faults(plan)), faults(plan)
 
 
+MISPLACED: list[tuple[Callable[[Json], object], str]] = [
+    (lambda p: p.update(tasks=[]), "tasks: belongs to the older format"),
+    (lambda p: p["plays"][0].update(register="x"), "plays[0].register: is nothing that a play can say"),
+    (
+        lambda p: p["plays"][0]["batches"][0].update(when="x"),
+        "plays[0].batches[0].when: is nothing that a batch can say",
+    ),
+    (lambda p: p["plays"][0]["handlers"][0].update(dependencies=["a"]), "plays[0].handlers[0].dependencies: a handler"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), MISPLACED, ids=[words for _, words in MISPLACED])
+def test_what_would_be_read_and_ignored(faults: Faults, change: Callable[[Json], object], words: str) -> None:
+    plan = newer(task("t", notify=["h"]), handlers=[{"handler_id": "h", "module": "debug"}])
+    change(plan)
+    (problem,) = faults(plan)
+    assert problem.startswith(words)
+
+
 TASKS: list[tuple[Json, str]] = [
     ({"args": 5}, "args: should be an object, not 5"),
     ({"args": ["a"]}, "args: should be an object, not a list"),

@@ -121,6 +121,21 @@ def test_what_is_wrong_with_a_task(faults: Faults, fields: Json, words: str) -> 
     assert found[0].startswith(f"tasks[1].{words}"), found
 
 
+def test_a_group_with_an_unknown_host_is_one_problem(faults: Faults) -> None:
+    plan = older(old_task("t", target_hosts={"Groups": ["g"]}), groups={"g": ["web1", "nobody"]})
+    assert faults(plan) == ["inventory.groups.g.hosts[1]: the plan has no host 'nobody'"]
+
+
+def test_hosts_vars_may_stand_beside_the_inventory(read: Read) -> None:
+    plan = older(old_task("t"), hosts={"web1": {"variables": {"a": 1, "b": 1}}, "db1": {}}, groups={})
+    assert read(plan | {"hosts_vars": {"web1": {"b": 2}}}).hosts_vars == {"web1": {"a": 1, "b": 2}}
+
+
+def test_what_belongs_to_the_newer_format(faults: Faults) -> None:
+    found = faults(older(old_task("t")) | {"group_vars": {"web": {}}})
+    assert found == ["group_vars: belongs to the format with plays; this one has an inventory"]
+
+
 def test_one_wait_is_as_long_whatever_the_backoff(read: Read) -> None:
     policy = {"max_attempts": 2, "delay": 1, "backoff": "Linear"}
     assert tasks_of(read(older(old_task("t", retry_policy=policy))))["t"].retries == 1

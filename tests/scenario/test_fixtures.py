@@ -238,7 +238,9 @@ def test_validate(harness: Harness, own: Path, monkeypatch: pytest.MonkeyPatch) 
     assert ended.status == 2 and "large_scale_plan" in ended.out and "mine.json:1:2" in ended.err
 
 
-def test_generate(harness: Harness, tmp_path: Path) -> None:
+def test_generate(harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUSTLE_E2E_MAX_TEST_HOSTS", "5")
+    assert len(json.loads(harness("generate", "--output", "-").out)["hosts"]) == 5
     ended = harness("generate", "--hosts", "3", "--tasks", "2", "--target", "aarch64-linux", "--output", "-")
     plan = json.loads(ended.out)
     assert plan["binary_deployments"][0]["compilation_requirements"]["target_arch"] == "aarch64"

@@ -73,7 +73,7 @@ def test_a_list_and_an_object(tmp_path: Path) -> None:
         (check(check_type={"FileSize": {}}, expected_value="big"), ".expected_value: should be a size in bytes"),
         (check(check_type={"FileSize": {"min": 2, "max": 1}}), ".check_type: min 2 is more than max 1"),
         (check(check_type={"FileSize": {"min": -2}}), ".check_type: a size is not negative"),
-        (check(check_type="ServiceStatus", expected_value="up"), ".expected_value: should be one or more of disabled"),
+        (check(check_type="ServiceStatus", expected_value="up"), ".expected_value: should be one or more of absent"),
         (check(path=""), ".path: is empty"),
         (check(check_type={"FileSize": {"min": "x"}}), ".check_type.FileSize.min: should be a whole number"),
         ({"expected_outcomes": [], "category": "odd"}, "category: should be "),

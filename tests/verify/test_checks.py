@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.connections import open_connection
 from harness.connections.base import Connection
 from harness.models.config import ArtifactCheck
+from harness.models.endpoint import Local
 from harness.verify.checks import Check, CommandSucceeds, Question, Verdict
 from harness.verify.expectations import question_of
 from harness.verify.looks import Looks
@@ -31,65 +33,79 @@ def check(path: str, check_type: object, expected: str = "") -> Question:
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    (tmp_path / "motd").write_text("Welcome\nto node1\n")
-    (tmp_path / "motd").chmod(0o640)
-    (tmp_path / "empty").touch()
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder").chmod(0o1777)
-    (tmp_path / "link").symlink_to("motd")
-    (tmp_path / "dangling").symlink_to("nowhere")
-    return tmp_path
+    return make_files(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "check_type", "expected", "passes"),
-    [
-        ("motd", "FileExists", "true", True),
-        ("motd", "FileExists", "false", False),
-        ("none", "FileExists", "true", False),
-        ("none", "FileExists", "false", True),
-        ("folder", "FileExists", "true", True),
-        ("dangling", "FileExists", "true", True),
-        ("dangling", "FileExists", "false", False),
-        ("motd", "FileMode", "0640", True),
-        ("motd", "FileMode", "640", True),
-        ("motd", "FileMode", "0o640", True),
-        ("link", "FileMode", "0640", True),
-        ("motd", "FileMode", "0644", False),
-        ("motd", "FileMode", "4640", False),
-        ("motd", "FileMode", "0600", False),
-        ("folder", "FileMode", "1777", True),
-        ("folder", "FileMode", "0777", False),
-        ("none", "FileMode", "0640", False),
-        ("dangling", "FileMode", "0777", False),
-        ("motd", {"FileSize": {"min": None, "max": None}}, "17", True),
-        ("motd", {"FileSize": {"min": None, "max": None}}, "16", False),
-        ("motd", {"FileSize": {"min": 17, "max": None}}, "", True),
-        ("motd", {"FileSize": {"min": 18, "max": None}}, "", False),
-        ("motd", {"FileSize": {"min": None, "max": 17}}, "", True),
-        ("motd", {"FileSize": {"min": None, "max": 16}}, "", False),
-        ("motd", {"FileSize": {"min": 1, "max": 100}}, "", True),
-        ("empty", {"FileSize": {"min": 0, "max": 0}}, "", True),
-        ("folder", {"FileSize": {"min": 0, "max": None}}, "", False),
-        ("none", {"FileSize": {"min": 0, "max": None}}, "", False),
-        ("motd", {"FileContent": {"regex": False}}, "Welcome\nto node1\n", True),
-        ("link", {"FileContent": {"regex": False}}, "Welcome\nto node1\n", True),
-        ("motd", {"FileContent": {"regex": False}}, "Welcome\nto node1", False),
-        ("motd", {"FileContent": {"regex": False}}, "Welcome\nto node1\n\n", False),
-        ("motd", {"FileContent": {"regex": False}}, "Welcome\n", False),
-        ("motd", {"FileContent": {"regex": False}}, "", False),
-        ("empty", {"FileContent": {"regex": False}}, "", True),
-        ("none", {"FileContent": {"regex": False}}, "", False),
-        ("folder", {"FileContent": {"regex": False}}, "", False),
-        ("motd", {"FileContent": {"regex": True}}, "node[0-9]", True),
-        ("motd", {"FileContent": {"regex": True}}, "^to node1$", True),
-        ("motd", {"FileContent": {"regex": True}}, "node2", False),
-        ("none", {"FileContent": {"regex": True}}, ".*", False),
-    ],
-)  # fmt: skip
-def test_files(local: Connection, files: Path, name: str, check_type: object, expected: str, passes: bool) -> None:
-    verdict = judge(local, check(str(files / name), check_type, expected))
-    assert verdict.passed is passes, verdict
+def make_files(folder: Path) -> Path:
+    (folder / "motd").write_text("Welcome\nto node1\n")
+    (folder / "motd").chmod(0o640)
+    (folder / "empty").touch()
+    (folder / "folder").mkdir()
+    (folder / "folder").chmod(0o1777)
+    (folder / "link").symlink_to("motd")
+    (folder / "dangling").symlink_to("nowhere")
+    return folder
+
+
+FILES: list[tuple[str, object, str, bool]] = [
+    ("motd", "FileExists", "true", True),
+    ("motd", "FileExists", "false", False),
+    ("none", "FileExists", "true", False),
+    ("none", "FileExists", "false", True),
+    ("folder", "FileExists", "true", True),
+    ("dangling", "FileExists", "true", True),
+    ("dangling", "FileExists", "false", False),
+    ("motd", "FileMode", "0640", True),
+    ("motd", "FileMode", "640", True),
+    ("motd", "FileMode", "0o640", True),
+    ("link", "FileMode", "0640", True),
+    ("motd", "FileMode", "0644", False),
+    ("motd", "FileMode", "4640", False),
+    ("motd", "FileMode", "0600", False),
+    ("folder", "FileMode", "1777", True),
+    ("folder", "FileMode", "0777", False),
+    ("none", "FileMode", "0640", False),
+    ("dangling", "FileMode", "0777", False),
+    ("motd", {"FileSize": {"min": None, "max": None}}, "17", True),
+    ("motd", {"FileSize": {"min": None, "max": None}}, "16", False),
+    ("motd", {"FileSize": {"min": 17, "max": None}}, "", True),
+    ("motd", {"FileSize": {"min": 18, "max": None}}, "", False),
+    ("motd", {"FileSize": {"min": None, "max": 17}}, "", True),
+    ("motd", {"FileSize": {"min": None, "max": 16}}, "", False),
+    ("motd", {"FileSize": {"min": 1, "max": 100}}, "", True),
+    ("empty", {"FileSize": {"min": 0, "max": 0}}, "", True),
+    ("folder", {"FileSize": {"min": 0, "max": None}}, "", False),
+    ("none", {"FileSize": {"min": 0, "max": None}}, "", False),
+    ("motd", {"FileContent": {"regex": False}}, "Welcome\nto node1\n", True),
+    ("link", {"FileContent": {"regex": False}}, "Welcome\nto node1\n", True),
+    ("motd", {"FileContent": {"regex": False}}, "Welcome\nto node1", False),
+    ("motd", {"FileContent": {"regex": False}}, "Welcome\nto node1\n\n", False),
+    ("motd", {"FileContent": {"regex": False}}, "Welcome\n", False),
+    ("motd", {"FileContent": {"regex": False}}, "", False),
+    ("empty", {"FileContent": {"regex": False}}, "", True),
+    ("none", {"FileContent": {"regex": False}}, "", False),
+    ("folder", {"FileContent": {"regex": False}}, "", False),
+    ("motd", {"FileContent": {"regex": True}}, "node[0-9]", True),
+    ("motd", {"FileContent": {"regex": True}}, "^to node1$", True),
+    ("motd", {"FileContent": {"regex": True}}, "node2", False),
+    ("none", {"FileContent": {"regex": True}}, ".*", False),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> list[Verdict]:
+    """Of the whole table, from one look."""
+    folder = make_files(tmp_path_factory.mktemp("files"))
+    questions = [check(str(folder / name), kind, expected) for name, kind, expected, _ in FILES]
+    with open_connection(Local(directory=str(folder)), name="node1") as local:
+        looks = Looks([Check("node1", "task", "", question) for question in questions], lambda _: local)
+        return [question.judge(looks.of("node1")) for question in questions]
+
+
+@pytest.mark.parametrize("row", range(len(FILES)), ids=lambda row: f"{FILES[row][0]}-{FILES[row][1]}-{FILES[row][2]!r}")
+def test_files(verdicts: list[Verdict], row: int) -> None:
+    verdict = verdicts[row]
+    assert verdict.passed is FILES[row][3], verdict
     assert verdict.expected
     assert verdict.actual
 
@@ -246,3 +262,9 @@ def test_validation_commands(local: Connection) -> None:
 def test_values_that_mean_nothing_are_refused(check_type: object, value: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         check("/etc/motd", check_type, value)
+
+
+@pytest.mark.parametrize("path", ["", " ", "etc/motd", "./motd", "/etc/motd\0"])
+def test_paths_that_mean_nothing_are_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="path"):
+        check(path, "FileExists", "true")

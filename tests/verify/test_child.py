@@ -16,7 +16,7 @@ from harness.cancellation import Cancellation
 from harness.deadline import Deadline, poll
 from harness.errors import HarnessError, InvalidInput
 from harness.models.config import ExpectedOutcome
-from harness.models.results import CheckResult, HostExecutionResult, Success, TaskExecutionResult
+from harness.models.results import HostExecutionResult, Success, TaskExecutionResult
 from harness.models.verification import VerifyJob, VerifyOutcome
 from harness.verify import run_verify
 from harness.verify.arguments import option_arguments
@@ -36,13 +36,12 @@ def outcomes(outcome: VerifyOutcome) -> dict[str, str]:
     return {result.check.split("::", 1)[-1]: result.outcome for result in outcome.suite}
 
 
-def only(outcome: VerifyOutcome) -> CheckResult:
-    [result] = outcome.suite
-    return result
-
-
 def test_unmodified_tests_run_on_every_platform(make_job: JobMaker, tmp_path: Path) -> None:
-    job = make_job()
+    """Those of additional folders, too, and with the project's own pytest settings."""
+    job = make_job(additional=[tmp_path / "shared"])
+    (tmp_path / "pytest.ini").write_text("[pytest]\npython_files = check_*.py test_*.py\n")
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "check_shared.py").write_text("def test_shared():\n    pass\n")
     write(job, "test_a.py", """
 def test_passwd(host):
     assert host.file("/etc/passwd").exists
@@ -59,8 +58,10 @@ def test_without_host():
         "test_passwd[node2]": "passed",
         "test_wrong[node2]": "failed",
         "test_without_host": "passed",
+        "test_shared": "passed",
     }
-    assert (outcome.tests_run, outcome.passed, outcome.failed, outcome.errors) == (5, 3, 2, 0)
+    assert not (tmp_path / ".pytest_cache").exists()
+    assert (outcome.tests_run, outcome.passed, outcome.failed, outcome.errors) == (6, 4, 2, 0)
     wrong = next(result for result in outcome.suite if result.outcome == "failed")
     assert "assert" in wrong.message
     assert "test_a.py:6" in wrong.message
@@ -79,6 +80,7 @@ def test_testinfra_hosts(make_job: JobMaker, tmp_path: Path) -> None:
         "group_address": ["harness://web.default"],
         "scenario": ["harness://default"],
         "twice": ["node1", "web"],
+        "text": "node2",
         "left_out": ["cache"],
         "half_left_out": ["node2", "node3"],
     }.items():
@@ -93,22 +95,47 @@ def test_testinfra_hosts(make_job: JobMaker, tmp_path: Path) -> None:
         "test_scenario[node1]": "passed",
         "test_scenario[node2]": "passed",
         "test_twice[node1]": "passed",
+        "test_text[node2]": "passed",
         "test_left_out[cache]": "skipped",
         "test_half_left_out[node2]": "passed",
     }
 
 
-def test_a_host_that_does_not_exist_is_an_error_in_words(make_job: JobMaker, tmp_path: Path) -> None:
+def test_what_goes_wrong_in_tests(make_job: JobMaker, tmp_path: Path) -> None:
+    """Each is told in words, and everything else runs."""
     job = make_job()
-    write(job, "test_a.py", "testinfra_hosts = ['nod1']\ndef test_a(host):\n    pass\n")
-    write(job, "test_b.py", "def test_b(host):\n    pass\n")
+    write(job, "conftest.py", "import pytest\n@pytest.fixture\ndef broken():\n    raise ValueError('in the fixture')\n")
+    write(job, "test_host.py", "testinfra_hosts = ['nod1']\ndef test_a(host):\n    pass\n")
+    write(job, "test_syntax.py", "def test_a(:\n")
+    write(job, "test_rest.py", """
+import pytest
+def test_passes(): pass
+def test_error(broken): pass
+def test_skipped(): pytest.skip("for a reason")
+@pytest.mark.xfail
+def test_xfail(): assert False
+def test_teardown(request): request.addfinalizer(lambda: 1 / 0)
+""")  # fmt: skip
     outcome = verify(job, tmp_path)
-    assert (outcome.errors, outcome.passed) == (1, 2)
-    message = next(result.message for result in outcome.suite if result.outcome == "error")
-    assert "has no platform or group 'nod1'" in message
-    assert "platforms: node1, node2; groups: db, web" in message
-    assert "Traceback" not in message
-    assert ".py:" not in message
+    assert outcomes(outcome) == {
+        "tests/test_host.py": "error",
+        "tests/test_syntax.py": "error",
+        "test_passes": "passed",
+        "test_error": "error",
+        "test_skipped": "skipped",
+        "test_xfail": "skipped",
+        "test_teardown": "error",
+    }
+    assert (outcome.tests_run, outcome.skipped, outcome.errors) == (1, 2, 4)
+    messages = {result.check.split("::")[-1].split("/")[-1]: result.message for result in outcome.suite}
+    assert messages["test_skipped"] == "for a reason"
+    assert "SyntaxError" in messages["test_syntax.py"]
+    assert "in the fixture" in messages["test_error"]
+    host = messages["test_host.py"]
+    assert "has no platform or group 'nod1'" in host
+    assert "platforms: node1, node2; groups: db, web" in host
+    assert "Traceback" not in host
+    assert ".py:" not in host
 
 
 def test_what_testinfra_offers(make_job: JobMaker, tmp_path: Path) -> None:
@@ -210,48 +237,7 @@ def test_checks_and_tests_together(make_job: JobMaker, tmp_path: Path) -> None:
     assert (outcome.tests_run, outcome.failed) == (6, 1)
 
 
-def test_nothing_to_run_is_no_success(make_job: JobMaker, tmp_path: Path) -> None:
-    job = make_job()
-    assert verify(job, tmp_path).tests_run == 0
-    job.directory.rmdir()
-    outcome = verify(job, tmp_path)
-    assert (outcome.tests_run, outcome.errors) == (0, 0)
-
-
-def test_a_test_that_cannot_be_read_is_an_error_and_the_rest_runs(make_job: JobMaker, tmp_path: Path) -> None:
-    job = make_job()
-    write(job, "test_a.py", "def test_a(:\n")
-    write(job, "test_b.py", "def test_b():\n    pass\n")
-    outcome = verify(job, tmp_path)
-    assert (outcome.errors, outcome.passed) == (1, 1)
-    error = next(result for result in outcome.suite if result.outcome == "error")
-    assert error.check.endswith("test_a.py")
-    assert "SyntaxError" in error.message
-
-
-def test_errors_skips_and_expected_failures(make_job: JobMaker, tmp_path: Path) -> None:
-    job = make_job()
-    write(job, "conftest.py", "import pytest\n@pytest.fixture\ndef broken():\n    raise ValueError('in the fixture')\n")
-    write(job, "test_a.py", """
-import pytest
-def test_error(broken): pass
-def test_skipped(): pytest.skip("for a reason")
-@pytest.mark.xfail
-def test_xfail(): assert False
-def test_teardown(request): request.addfinalizer(lambda: 1 / 0)
-""")  # fmt: skip
-    outcome = verify(job, tmp_path)
-    assert outcomes(outcome) == {
-        "test_error": "error",
-        "test_skipped": "skipped",
-        "test_xfail": "skipped",
-        "test_teardown": "error",
-    }
-    assert next(r.message for r in outcome.suite if r.check.endswith("skipped")) == "for a reason"
-    assert (outcome.tests_run, outcome.skipped, outcome.errors) == (0, 2, 2)
-
-
-@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "os._exit(0)", "os._exit(3)"])
+@pytest.mark.parametrize("end", ["os.kill(os.getpid(), 9)", "os._exit(0)"])
 def test_a_child_that_dies_is_an_error_whatever_passed_before(make_job: JobMaker, tmp_path: Path, end: str) -> None:
     job = make_job()
     write(job, "test_a.py", f"import os\ndef test_a():\n    pass\ndef test_b():\n    {end}\n")
@@ -273,9 +259,6 @@ def test_chosen(): assert os.environ["GREETING"] == "hello"
 def test_other(): assert False
 """)  # fmt: skip
     assert outcomes(verify(job, tmp_path)) == {"test_chosen": "passed"}
-    assert outcomes(verify(job.model_copy(update={"options": {}, "pytest_args": ["-k", "other"]}), tmp_path)) == {
-        "test_other": "failed"
-    }
     picked = job.model_copy(update={"options": {}, "pytest_args": ["tests/test_a.py::test_chosen"]})
     assert outcomes(verify(picked, tmp_path)) == {"test_chosen": "passed"}
 
@@ -289,6 +272,15 @@ def test_k_chooses_among_checks_too(make_job: JobMaker, tmp_path: Path) -> None:
     assert [check.check for check in task.checks] == ["node1::motd::command[test -e /]"]
 
 
+def test_nothing_to_run_is_no_success(make_job: JobMaker, tmp_path: Path) -> None:
+    """Without tests of its own a scenario does not run whatever lies around it."""
+    job = make_job()
+    (tmp_path / "test_stray.py").write_text("def test_stray():\n    pass\n")
+    job.directory.rmdir()
+    outcome = verify(job, tmp_path)
+    assert (outcome.tests_run, outcome.errors, outcome.suite) == (0, 0, [])
+
+
 def test_arguments_that_pytest_refuses(make_job: JobMaker, tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="unrecognized arguments: --no-such-option"):
         verify(make_job(pytest_args=["--no-such-option"]), tmp_path)
@@ -298,16 +290,6 @@ def test_tests_that_are_missing_are_told_before(make_job: JobMaker, tmp_path: Pa
     with pytest.raises(InvalidInput) as error:
         verify(make_job(additional=[tmp_path / "none", tmp_path / "nor-this"]), tmp_path)
     assert len(error.value.problems) == 2
-
-
-def test_additional_tests_and_the_projects_own_settings(make_job: JobMaker, tmp_path: Path) -> None:
-    job = make_job(additional=[tmp_path / "shared"])
-    (tmp_path / "shared").mkdir()
-    (tmp_path / "shared" / "test_shared.py").write_text("def test_shared():\n    pass\n")
-    (tmp_path / "pytest.ini").write_text("[pytest]\npython_files = check_*.py test_*.py\n")
-    write(job, "check_own.py", "def test_own():\n    pass\n")
-    assert outcomes(verify(job, tmp_path)) == {"test_own": "passed", "test_shared": "passed"}
-    assert not (tmp_path / ".pytest_cache").exists()
 
 
 def test_secrets_are_masked_everywhere(make_job: JobMaker, tmp_path: Path) -> None:
@@ -397,6 +379,17 @@ def test_a_child_on_standby(make_job: JobMaker, tmp_path: Path, monkeypatch: pyt
     with Standby() as standby:
         assert standby.waiting
     assert not standby.waiting
+
+
+def test_a_child_on_standby_does_not_outlive_its_parent() -> None:
+    """Not even while it still loads."""
+    program = (
+        "from harness.verify.process import Standby; import os; "
+        "standby = Standby(); print(standby.take()._process.pid, flush=True); os.kill(os.getpid(), 9)"
+    )
+    parent = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=False)
+    assert parent.returncode == -signal.SIGKILL
+    assert _gone(int(parent.stdout))
 
 
 PARENT = """

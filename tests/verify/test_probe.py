@@ -30,32 +30,35 @@ def test_attributes_of_a_file_and_of_a_link_to_it(local: Connection, tmp_path: P
     assert seen.links == {str(link): "file"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "with space",
-        "quote'\"s",
-        "new\nline",
-        "trailing\n",
-        "$HOME`id`",
-        "-rf",
-        "pipe|s|and|s",
-        "\\back",
-        "ünïcode",
-        b"latin\xe9".decode(errors="surrogateescape"),
-    ],
-)
-def test_names_of_any_kind(local: Connection, tmp_path: Path, name: str) -> None:
-    path = f"{tmp_path}/{name}"
-    Path(path).write_bytes(b"x")
+NAMES = [
+    "with space",
+    "quote'\"s",
+    "new\nline",
+    "trailing\n",
+    "$HOME`id`",
+    "-rf",
+    "pipe|s|and|s",
+    "\\back",
+    "ünïcode",
+    b"latin\xe9".decode(errors="surrogateescape"),
+]
+
+
+def test_names_of_any_kind(local: Connection, tmp_path: Path) -> None:
     wanted = Wanted()
-    wanted.content(path, 10)
-    wanted.path(path + "-missing")
+    for number, name in enumerate(NAMES):
+        Path(f"{tmp_path}/{name}").write_bytes(b"x" * number)
+        wanted.content(f"{tmp_path}/{name}", 100)
+        wanted.path(f"{tmp_path}/{name}-missing")
     seen = look(local, wanted)
-    assert seen.path(path).target is not None
-    assert seen.content(path).data == b"x"
-    assert seen.path(path + "-missing").itself is None
-    assert seen.path(path + "-missing").trouble is None
+    for number, name in enumerate(NAMES):
+        path = f"{tmp_path}/{name}"
+        target = seen.path(path).target
+        assert target is not None, name
+        assert target.size == number
+        assert seen.content(path).data == b"x" * number
+        assert seen.path(path + "-missing").itself is None
+        assert seen.path(path + "-missing").trouble is None
 
 
 def test_every_kind_of_file(local: Connection, tmp_path: Path) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
 
 assert sys.platform == "linux"
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 _DELEGATED = ("cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "tasks")
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -13,9 +16,8 @@ from harness.drivers.native import identity
 from harness.drivers.native.options import NativeOptions
 from harness.errors import DriverFailed, Problem
 from harness.sandbox import privileges
+from harness.sandbox.chroot import IN_A_CHROOT
 from harness.sandbox.command import program
-
-assert sys.platform == "linux"
 
 _IN_CONTAINER = "start the container with --cap-add SYS_ADMIN --security-opt seccomp=unconfined"
 _APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
@@ -68,6 +70,8 @@ def _number(path: Path) -> int | None:
 
 def cure(words: str) -> str:
     """What to do about the step that failed with these words."""
+    if IN_A_CHROOT in words:
+        return "run harness outside the chroot, or enter that tree as a container (docker, podman, systemd-nspawn)"
     if os.geteuid() != 0:
         if _number(_MOST) == 0:
             return "user name spaces are switched off: sudo sysctl user.max_user_namespaces=15000; or run as root"

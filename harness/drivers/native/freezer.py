@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import signal
 import subprocess
-import sys
 
 from harness.drivers.native import labels
 from harness.drivers.native.labels import Found
 from harness.errors import DriverFailed
 from harness.sandbox.command import program
-
-assert sys.platform == "linux"
 
 
 def freeze(found: Found) -> bool:

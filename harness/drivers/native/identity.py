@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import os
 import pwd
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.sandbox.command import program
-
-assert sys.platform == "linux"
 
 ROOTS_RANGE = 0x6F000000
 """Where root puts the ids of a sandbox that needs a user name space (systemd as PID 1): far from what distributions

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import contextlib
 import os
 import select
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +19,6 @@ from harness.cache import cache_dir
 from harness.errors import DriverFailed
 from harness.models.endpoint import Sandbox
 from harness.models.serde import StrictModel
-
-assert sys.platform == "linux"
 
 MARK = b"harness-sandbox"
 VARIABLE = "HARNESS_SANDBOX"
@@ -83,6 +84,13 @@ class Found:
 def home() -> Path:
     """Where the sandboxes' folders lie."""
     return cache_dir() / "native" / "instances"
+
+
+def make_home() -> None:
+    """For nobody else: what lies there may have programs that are root's and setuid, and device nodes."""
+    home().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home().parent.chmod(0o700)
+    home().mkdir(mode=0o755, exist_ok=True)
 
 
 def find(identifier: str | None = None) -> list[Found]:

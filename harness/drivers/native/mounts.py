@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import os
 import stat
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-
-assert sys.platform == "linux"
 
 PSEUDO = frozenset(
     {
@@ -21,6 +22,11 @@ PSEUDO = frozenset(
 """File systems that hold no files of the host."""
 OWN = ("/proc", "/sys", "/dev", "/run", "/tmp")
 """What a sandbox has of its own: nothing mounted there on the host is looked after."""
+OTHERS = (
+    *("/var/lib/docker/", "/var/lib/containers/", "/var/lib/containerd/", "/var/lib/kubelet/", "/var/lib/lxc/"),
+    *("/var/lib/machines/", "/var/lib/libvirt/", "/snap/"),
+)
+"""Where container engines mount the file systems of others, which come and go."""
 _LARGEST_COPY = 16 << 20
 
 
@@ -62,12 +68,19 @@ def host_mounts(mountinfo: str) -> list[Mount]:
             found[path] = Mount(path, after.split()[0], int(fields[0]))
     mounts = []
     for mount in sorted(found.values(), key=lambda mount: mount.path):
-        if mount.kind in PSEUDO:
+        if mount.kind in PSEUDO or mount.path.startswith(OTHERS):
             continue
         seen = _seen(mount.path)
         if seen is not None and seen[0] == mount.id:
             mounts.append(Mount(mount.path, mount.kind, mount.id, seen[1]))
     return mounts
+
+
+def mount_points(mountinfo: str) -> list[str]:
+    """Every place where something is mounted, within reach or not: a tree with one below it is no lower layer for an
+    ordinary user."""
+    points = {_unescape(line.split()[4]) for line in mountinfo.splitlines()}
+    return sorted(points - {"/"})
 
 
 def _within_own(path: str) -> bool:

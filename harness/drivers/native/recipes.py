@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import os
 import pwd
 import re
 import stat
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +20,6 @@ from harness.drivers.native.options import NativeOptions
 from harness.drivers.native.store import Version, layer_name
 from harness.sandbox import privileges
 from harness.sandbox.recipe import Recipe
-
-assert sys.platform == "linux"
 
 DEVICES = ["null", "zero", "full", "random", "urandom", "tty"]
 CREDENTIAL_VARIABLES = ("GOOGLE_APPLICATION_CREDENTIALS", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE")
@@ -60,13 +61,15 @@ def _release() -> tuple[int, int]:
 def recipe(wanted: Wanted) -> Recipe:
     options = wanted.options
     view, file_mounts = _view(wanted)
-    targets = {overlay.target for overlay in view.overlays}
-    missing = wanted.base.targets() - targets - {""} if wanted.base else None
-    if missing:
-        raise ValueError(f"it holds changes below {', '.join(sorted(missing))}, where nothing is mounted now")
+    if wanted.base is not None:
+        _check_base(view, wanted.base)
     systemd = options.init == "systemd"
     users = wanted.users
-    pid_one = wanted.capabilities | {"SYS_ADMIN"} if systemd else frozenset[str]()
+    kept = -1
+    if systemd:
+        kept = privileges.mask(wanted.capabilities | {"SYS_ADMIN"})
+    elif "SYS_PTRACE" in wanted.capabilities:  # it may be traced, so it must hold nothing that others have not
+        kept = privileges.mask(wanted.capabilities)
     return Recipe(
         directory=str(wanted.directory),
         hostname=wanted.name,
@@ -82,7 +85,7 @@ def recipe(wanted: Wanted) -> Recipe:
         files=[] if wanted.base else _files(wanted),
         run_folders=_run_folders(wanted),
         devices=DEVICES,
-        capabilities=privileges.mask(pid_one),
+        capabilities=kept,
         init=SYSTEMD if systemd else [],
         environment={"container": "harness", "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
         cgroups=wanted.cgroups.init,
@@ -94,6 +97,15 @@ def recipe(wanted: Wanted) -> Recipe:
     )
 
 
+def _check_base(view: mounts.View, base: Version) -> None:
+    """Every layer of the snapshot must have its place. Raises ValueError."""
+    if bool(view.plain) != ("" in base.targets()):
+        raise ValueError("it was taken with another `upper:`, or by another user, and is laid out in another way")
+    missing = base.targets() - {overlay.target for overlay in view.overlays} - {""}
+    if missing:
+        raise ValueError(f"it holds changes below {', '.join(sorted(missing))}, where nothing is mounted now")
+
+
 def _overlay(overlay: mounts.Overlay, wanted: Wanted) -> tuple[str, str, str, list[str], list[str]]:
     bases = wanted.base.layers(overlay.target) if wanted.base else []
     return overlay.target, overlay.source, layer_name(overlay.target), overlay.hidden, bases
@@ -103,13 +115,14 @@ def _view(wanted: Wanted) -> tuple[mounts.View, list[str]]:
     """The overlays, and the host's mounts that are single files."""
     if wanted.image is not None:
         return mounts.View([mounts.Overlay("/", str(wanted.image))]), []
-    host = mounts.host_mounts(Path("/proc/self/mountinfo").read_text())
+    mountinfo = Path("/proc/self/mountinfo").read_text()
+    host = mounts.host_mounts(mountinfo)
     files = [mount.path for mount in host if not mount.is_folder]
     disk = wanted.on_disk
     if wanted.users is None and not disk:
         view = mounts.one_overlay(host)
     else:
-        cuts = [mount.path for mount in host]
+        cuts = mounts.mount_points(mountinfo)
         view = mounts.overlay_per_tree([*cuts, str(wanted.cache)] if disk else cuts)
         if disk:
             mounts.drop(view, str(wanted.cache))

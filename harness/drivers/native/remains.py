@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import os
 import select
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 from harness.drivers.base import InstanceRecord, RunId
 from harness.drivers.native import cgroups, identity, labels
 from harness.drivers.native.labels import Found, Label
 from harness.errors import DriverFailed
-
-assert sys.platform == "linux"
 
 _PATIENCE = 20.0
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+
+assert sys.platform == "linux"
+
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +13,6 @@ from harness.drivers import images
 from harness.drivers.native import identity
 from harness.drivers.native.identity import UserMap
 from harness.errors import ImageFailed
-
-assert sys.platform == "linux"
 
 
 def resolve(image: str | None, directory: Path, users: UserMap | None) -> Path | None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import contextlib
 import dataclasses
 import marshal
 import os
 import secrets
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 
 from harness.cache import cache_dir
@@ -36,8 +40,6 @@ from harness.errors import DriverFailed, InstanceGone, NotReady
 from harness.models.endpoint import Endpoint
 from harness.sandbox import privileges
 from harness.sandbox.command import program
-
-assert sys.platform == "linux"
 
 _START_SECONDS = 30.0
 
@@ -227,6 +229,7 @@ class NativeSite(Site):
         if found.init is None:
             raise NotReady(f"{instance.name}: it is stopped: its PID 1 has ended", hint="start it again, or destroy it")
         endpoint = found.endpoint()
+        readiness.wait_for_view(instance.name, found.init, deadline)
         if found.label.init == "systemd":
             readiness.wait_for_systemd(instance.name, endpoint, deadline)
         return endpoint
@@ -234,7 +237,7 @@ class NativeSite(Site):
     def destroy(self, instance: Instance) -> None:
         identifier = instance.record.id
         process = self._supervisors.pop(identifier, None)
-        self._found.pop(identifier, None)
+        found = self._found.pop(identifier, None)
         if process is not None:
             if process.stdin is not None and not process.stdin.closed:
                 process.stdin.close()
@@ -242,9 +245,10 @@ class NativeSite(Site):
             if not remains.wait_for_child(process):
                 process.kill()
                 process.wait()
-            if not remains.folder_of(identifier).exists():
-                return
-        remains.remove(identifier)
+        if process is None or remains.folder_of(identifier).exists():
+            remains.remove(identifier)
+        for base in found.label.bases if found is not None else []:
+            store.sweep(Path(base).parent)
 
     def stop(self, instance: Instance) -> None:
         self._tell(instance, stopped=True, deadline=Deadline(_START_SECONDS))
@@ -321,20 +325,23 @@ class NativeSite(Site):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Instances go by `destroy`; what is not kept and still lives here would end with this process anyway."""
-        if self.keep:
-            return
-        for identifier in list(self._supervisors):
-            process = self._supervisors.pop(identifier)
+        for identifier, process in self._supervisors.items():
+            if self.keep:
+                if process.poll() is None:
+                    process.returncode = 0  # it lives on; Popen would warn of a child that nobody waits for
+                continue
             if process.stdin is not None:
                 process.stdin.close()
             process.terminate()
             process.wait()
             remains.remove(identifier)
+        self._supervisors.clear()
 
 
 def _make_folder(wanted: Wanted, label: Label) -> None:
     """The label first, so that what a killed supervisor leaves can be found again."""
-    wanted.directory.mkdir(mode=0o755, parents=True)
+    labels.make_home()
+    wanted.directory.mkdir(mode=0o755)
     (wanted.directory / "label.json").write_text(label.model_dump_json())
     (wanted.directory / "mounts").mkdir(mode=0o755)
     if wanted.on_disk:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import os
 import secrets
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from harness.drivers.base import Snapshot
-from harness.drivers.native import freezer, store
+from harness.drivers.native import freezer, labels, store
 from harness.drivers.native.labels import Found
 from harness.errors import DriverFailed
 from harness.sandbox.command import program
-
-assert sys.platform == "linux"
 
 MISSING = ("processes", "/run", "/dev/shm")
 
@@ -26,6 +27,7 @@ def take(found: Found, name: str, key: str) -> Snapshot:
     if found.holder is None:
         raise DriverFailed(f"{found.label.platform}: its sandbox is ending")
     draft = store.home() / name / f".{secrets.token_hex(8)}"
+    labels.make_home()
     draft.mkdir(parents=True)
     frozen = False
     try:
@@ -60,6 +62,7 @@ set -e
 layers=$1 draft=$2; shift 2
 for layer in "$layers"/*; do
     target=$draft/${layer##*/}
+    if [ -z "$(ls -A "$layer/upper")" ] && [ $# = 0 ]; then continue; fi
     mkdir "$target"
     cp -a --reflink=auto -- "$layer/upper" "$target/0"
     number=1

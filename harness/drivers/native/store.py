@@ -9,11 +9,14 @@ A version is never changed; one that a living sandbox lies on is not removed.
 
 from __future__ import annotations
 
+import sys
+
+assert sys.platform == "linux"
+
 import hashlib
 import json
 import re
 import shutil
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +29,6 @@ from harness.drivers.base import ScenarioRef, Snapshot
 from harness.drivers.native import labels, remains
 from harness.errors import DriverFailed
 from harness.models.serde import StrictModel
-
-assert sys.platform == "linux"
 
 _AUTOMATIC = re.compile(r"^[0-9a-f]{64}$")
 _ROOT, _PLAIN = "root", "plain"
@@ -108,12 +109,14 @@ def publish(name: str, draft: Path, manifest: Manifest) -> Version:
     link = folder / f".link-{final.name}"
     link.symlink_to(final.name)
     link.replace(folder / "current")
-    _sweep(folder)
+    sweep(folder)
     return Version(final, manifest)
 
 
-def _sweep(folder: Path) -> None:
+def sweep(folder: Path) -> None:
     """Remove versions that are neither current nor in use; drafts belong to whoever writes them, for a day."""
+    if not folder.is_dir():
+        return
     current = (folder / "current").readlink().name if (folder / "current").is_symlink() else ""
     used = {base for found in labels.find() for base in found.label.bases}
     for entry in folder.iterdir():
@@ -122,6 +125,8 @@ def _sweep(folder: Path) -> None:
             version = version and entry.stat().st_mtime < time.time() - 86400
         if version and entry.name != current and str(entry) not in used:
             discard(entry)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def discard(folder: Path) -> None:
@@ -131,13 +136,11 @@ def discard(folder: Path) -> None:
 
 
 def delete(name: str) -> None:
-    """A second call does nothing. What a living sandbox lies on goes when the next version is published or deleted."""
+    """A second call does nothing. What a living sandbox lies on goes with that."""
     folder = home() / name
     (folder / "current").unlink(missing_ok=True)
     if folder.is_dir():
-        _sweep(folder)
-        if not any(folder.iterdir()):
-            folder.rmdir()
+        sweep(folder)
 
 
 def listed(scenario: ScenarioRef) -> list[Snapshot]:

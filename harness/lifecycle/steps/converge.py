@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
+from harness.drivers.base import RunId
 from harness.lifecycle.context import Context
 from harness.lifecycle.expected import failures
 from harness.lifecycle.failures import StepFailed, StepSkipped
@@ -27,14 +29,17 @@ def syntax(context: Context) -> None:
 def converge(context: Context) -> None:
     checked = checked_plan(context)
     for name in context.hosts:
-        member = context.fleet.members[name]
-        context.journal.converged(member.run, context.scenario.name, name, by=None, plan=None)
+        _mark(context, name, None, None)
     results = execute(context, checked, step="converge")
     judge(results, context.scenario.verifier.expected_outcomes, tell_all=False)
     for name in context.hosts:
-        member = context.fleet.members[name]
-        member.converged_run, member.converged_plan = context.run, checked.digest
-        context.journal.converged(member.run, context.scenario.name, name, by=context.run, plan=checked.digest)
+        _mark(context, name, context.run, checked.digest)
+
+
+def _mark(context: Context, name: str, by: RunId | None, plan: str | None) -> None:
+    member = context.fleet.members[name]
+    member.converged_run, member.converged_plan = by, plan
+    context.remember(lambda: context.journal.converged(member.run, context.scenario.name, name, by=by, plan=plan))
 
 
 def check(context: Context) -> None:
@@ -64,7 +69,10 @@ def execute(
 ) -> dict[str, HostExecutionResult]:
     """Compile and run a checked plan on all hosts of this run; by host. Raises StepFailed."""
     connections = context.connections(step)
-    binaries = compile_plan(context, checked, context.hosts, connections, step=step)
+    binaries = context.binaries.get(checked.path)
+    if binaries is None or set(context.hosts) != binaries.hosts:
+        binaries = compile_plan(context, checked, context.hosts, connections, step=step)
+        context.binaries[checked.path] = binaries
     if step == "converge":
         seen = {result.sha256: result for result in binaries.of_host.values()}
         context.ledger.compilations = list(seen.values())
@@ -75,7 +83,7 @@ def execute(
     results = run_plan(context, binaries, connections, step=step, arguments=arguments)
     for result in results.values():
         if step == "converge":
-            context.journal.save_result(context.run, result)
+            context.remember(partial(context.journal.save_result, context.run, result))
     return results
 
 

@@ -28,7 +28,7 @@ def create(context: Context) -> None:
         took = time.monotonic() - started
         for name in wanted[driver]:
             context.event("create", name, f"created by {driver} in {took * 1000:.0f} ms")
-            context.journal.record_timing(context.run, "create", name, "create", took)
+            context.time("create", name, "create", took)
 
     all_done(context.each(list(wanted), make))
     context.connections("create")

@@ -10,6 +10,7 @@ from harness.lifecycle.failures import StepFailed, StepSkipped, raise_defects
 from harness.lifecycle.steps.converge import checked_plan, last_result
 from harness.models.plan import Plan
 from harness.models.verification import VerifyHost, VerifyJob, VerifyOutcome
+from harness.plan.slice import host_variables
 
 
 def verify(context: Context) -> None:
@@ -41,6 +42,7 @@ def _run(context: Context, job: VerifyJob) -> VerifyOutcome:
             on_line=lambda line: context.log_line("verify", line),
             deadline=context.deadline,
             cancellation=context.cancellation,
+            standby=context.standby,
         )
 
     # The child gets some seconds to end by itself, so that what it found so far is not lost.
@@ -55,7 +57,7 @@ def _run(context: Context, job: VerifyJob) -> VerifyOutcome:
 def _judge(context: Context, outcome: VerifyOutcome) -> None:
     if outcome.interrupted and context.deadline.expired():
         raise StepFailed(
-            f"not done after {context.deadline.seconds:g} s: {outcome.tests_run} checks had ended by then"
+            f"not done after {context.deadline}: {outcome.tests_run} checks had ended by then"
             "\nhint: give it more time with scenario.timeout_seconds",
             outcome="error",
         )
@@ -77,6 +79,10 @@ def _job(context: Context) -> VerifyJob:
     verifier = scenario.verifier
     groups = scenario.groups()
     plan = _plan(context)
+    inventory = scenario.provisioner.inventory
+    variables = host_variables(plan, inventory, groups) if plan else inventory.hosts_vars
+    names = {*groups, *(platform.name for platform in scenario.platforms)}
+    touched = {*context.hosts, *(group for group, members in groups.items() if set(members) & set(context.hosts))}
     return VerifyJob(
         scenario=scenario.name,
         hosts=[
@@ -84,7 +90,7 @@ def _job(context: Context) -> VerifyJob:
                 platform=name,
                 groups=[group for group, names in groups.items() if name in names],
                 endpoint=member.endpoint,
-                variables=scenario.provisioner.inventory.hosts_vars.get(name, {}),
+                variables=variables.get(name, {}),
             )
             for name in context.hosts
             if (member := context.fleet.members[name]).endpoint is not None
@@ -99,6 +105,8 @@ def _job(context: Context) -> VerifyJob:
         env=verifier.env,
         pytest_args=list(context.options.pytest_args),
         secrets=list(context.secrets.values()),
+        left_out=sorted(names - touched),
+        cwd=scenario.ref.directory,
     )
 
 

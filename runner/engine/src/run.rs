@@ -47,6 +47,8 @@ pub fn run(
     let mask = Mask::new(secrets.values().map(String::as_str));
     let mut groups = payload.groups.clone();
     groups.entry("all".to_owned()).or_insert_with(|| payload.hosts.keys().cloned().collect());
+    let alone = |host: &&String| !payload.groups.iter().any(|(name, hosts)| name != "all" && hosts.contains(host));
+    groups.entry("ungrouped".to_owned()).or_insert_with(|| payload.hosts.keys().filter(alone).cloned().collect());
     let world = World {
         templates: Templates::new(secrets),
         host: options.host.clone(),

@@ -156,7 +156,7 @@ fn has_template(value: &Json) -> bool {
     match value {
         Json::String(text) => is_template(text),
         Json::Array(items) => items.iter().any(has_template),
-        Json::Object(fields) => fields.iter().any(|(name, value)| is_template(name) || has_template(value)),
+        Json::Object(fields) => fields.values().any(has_template),
         _ => false,
     }
 }

@@ -27,7 +27,8 @@ impl TagFilter {
                 });
             }
         }
-        let skipped = (has(&self.skip, "all") && !(has(tags, "always") && !has(&self.skip, "always")))
+        let kept = has(tags, "always") && !has(&self.skip, "always");
+        let skipped = (has(&self.skip, "all") && !kept)
             || shared(&self.skip)
             || (has(&self.skip, "tagged") && tagged)
             || (has(&self.skip, "untagged") && !tagged);

@@ -235,6 +235,8 @@ impl TaskRun<'_> {
                 Ok(true) => return ended,
                 Ok(false) if attempt < tries => {}
                 Ok(false) => {
+                    // As Ansible, which counts the retries here; the record has the attempts.
+                    ended.fields.insert("attempts".into(), (attempt - 1).into());
                     ended.fields.insert("failed".into(), true.into());
                     return ended;
                 }
@@ -383,11 +385,13 @@ impl TaskRun<'_> {
             }
             let value = self.world.templates.resolve(raw, scope).map_err(|error| Failure::new(explain(&error)))?;
             if value.as_str() != Some(crate::template::OMIT) {
-                let name = self
-                    .world
-                    .templates
-                    .resolve(&name.clone().into(), scope)
-                    .map_err(|error| Failure::new(explain(&error)))?;
+                // As Ansible: only the names of facts may be templates.
+                let name = if module == "set_fact" {
+                    self.world.templates.resolve(&name.as_str().into(), scope)
+                } else {
+                    Ok(name.as_str().into())
+                };
+                let name = name.map_err(|error| Failure::new(explain(&error)))?;
                 fields.insert(runner_modules::args::text_of(&name), value);
             }
         }

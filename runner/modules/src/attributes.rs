@@ -85,12 +85,13 @@ fn gid_of(name: &str) -> Result<u32, Failure> {
 }
 
 #[must_use]
+#[allow(clippy::useless_conversion)] // a mode is 16 bits on some targets
 pub(crate) fn umask() -> u32 {
     // SAFETY: umask cannot fail; the runner has one thread, so nobody sees the zero in between.
     unsafe {
         let mask = libc::umask(0o022);
         libc::umask(mask);
-        u32::from(mask)
+        mask.into()
     }
 }
 
@@ -125,6 +126,11 @@ pub(crate) fn group_name(gid: u32) -> String {
     users::group_by_gid(gid).map_or_else(|| gid.to_string(), |group| group.name)
 }
 
+/// As the file modules of Ansible write a mode: 0644, 01777 (stat has no zero before four digits).
+fn mode_text(mode: u32) -> String {
+    format!("0{:03o}", mode & 0o7777)
+}
+
 /// Adds what every file module of Ansible returns: uid, gid, owner, group, mode, state, size.
 pub(crate) fn add_path_info(outcome: &mut Outcome, path: &Path) {
     let Ok(meta) = fs::symlink_metadata(path) else {
@@ -135,7 +141,7 @@ pub(crate) fn add_path_info(outcome: &mut Outcome, path: &Path) {
     outcome.set("gid", meta.gid());
     outcome.set("owner", owner_name(meta.uid()));
     outcome.set("group", group_name(meta.gid()));
-    outcome.set("mode", format!("{:04o}", meta.mode() & 0o7777));
+    outcome.set("mode", mode_text(meta.mode()));
     outcome.set("state", state_of_meta(&meta));
     outcome.set("size", meta.len());
 }
@@ -164,7 +170,7 @@ pub(crate) fn diff_fields(path: &Path) -> Fields {
     fields.insert("path".to_owned(), path.to_string_lossy().into_owned().into());
     fields.insert("state".to_owned(), state_of(path).into());
     if let Ok(meta) = fs::symlink_metadata(path) {
-        fields.insert("mode".to_owned(), format!("{:04o}", meta.mode() & 0o7777).into());
+        fields.insert("mode".to_owned(), mode_text(meta.mode()).into());
         fields.insert("owner".to_owned(), meta.uid().into());
         fields.insert("group".to_owned(), meta.gid().into());
     }

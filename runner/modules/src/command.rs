@@ -101,10 +101,8 @@ pub(crate) fn run(args: &Args, context: &Context, shell: bool) -> ModuleResult {
     if let Some(folder) = &chdir
         && let Err(error) = std::fs::read_dir(folder)
     {
-        return Err(Failure::new(format!(
-            "Unable to change directory before execution: {error}: '{}'",
-            folder.display()
-        )));
+        let words = format!("Unable to change directory before execution: {}: '{}'", plain(&error), folder.display());
+        return Err(Failure::new(words).with("stdout", "").with("stderr", "").with("cmd", shown));
     }
     if let Some(outcome) = already(&own, chdir.as_deref(), context, &shown) {
         return Ok(outcome);

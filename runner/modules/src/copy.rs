@@ -157,7 +157,8 @@ fn destination(own: &CopyArgs, context: &Context) -> Result<(PathBuf, Outcome), 
         )));
     }
     let parent = dest.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !parent.is_dir() && !(context.check && own.into_folder) {
+    let would_be_made = context.check && own.into_folder;
+    if !parent.is_dir() && !would_be_made {
         return Err(Failure::new(format!("Destination directory {} does not exist", parent.display()))
             .with("dest", dest.to_string_lossy().into_owned()));
     }
@@ -194,11 +195,12 @@ pub(crate) fn write(writing: &Writing, dest: &Path, data: &[u8], force: bool, co
     }
     let differs = linked || before.as_deref() != Some(data);
     let mut outcome = Outcome::new(differs).with("dest", dest.to_string_lossy().into_owned());
-    if differs && !context.check {
-        if let Some(backup) = writing.replace(dest, data, context)? {
-            outcome.artifacts.push(absolute(&backup));
-            outcome.set("backup_file", backup.to_string_lossy().into_owned());
-        }
+    if differs
+        && !context.check
+        && let Some(backup) = writing.replace(dest, data, context)?
+    {
+        outcome.artifacts.push(absolute(&backup));
+        outcome.set("backup_file", backup.to_string_lossy().into_owned());
     }
     if dest.exists() && !(differs && context.check) {
         let attributes = writing.attributes.apply(dest, context.check)?;
@@ -223,11 +225,11 @@ fn copy_tree(own: &CopyArgs, src: &Path, context: &Context) -> ModuleResult {
     let root = if contents_only { own.dest.clone() } else { own.dest.join(name) };
     let mut outcome = Outcome::new(false)
         .with("src", src.to_string_lossy().into_owned())
-        .with("dest", own.dest.to_string_lossy().into_owned());
+        .with("dest", root.to_string_lossy().into_owned());
     let mut changed = false;
     copy_folder(own, src, &root, context, &mut outcome, &mut changed)?;
     outcome.set("changed", changed);
-    add_path_info(&mut outcome, &own.dest);
+    add_path_info(&mut outcome, &root);
     Ok(outcome)
 }
 
@@ -241,7 +243,9 @@ fn copy_folder(
 ) -> Result<(), Failure> {
     if !dest.exists() {
         *changed = true;
-        make_folders(dest, own.directory_mode.as_ref(), context, outcome)?;
+        // Without a mode of the task's a new folder has that of the folder it is a copy of.
+        let mode = own.directory_mode.clone().or_else(|| Some(Mode::Absolute(fs::metadata(src).ok()?.mode() & 0o7777)));
+        make_folders(dest, mode.as_ref(), context, outcome)?;
     }
     let owner = Attributes { mode: own.directory_mode.clone(), ..own.writing.attributes.clone() };
     if dest.exists() && !owner.is_empty() {

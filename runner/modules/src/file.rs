@@ -86,7 +86,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> ModuleResult {
     if own.src.is_some() && !matches!(state.as_str(), "link" | "hard") {
         return Err(Failure::new("src option requires state to be 'link' or 'hard'").with("path", text(&own.path)));
     }
-    // A name that ends in / or is an existing folder is the folder's; links and files into it need their own name.
     let result = match state.as_str() {
         "absent" => absent(&own, context),
         "directory" => directory(&own, context),
@@ -95,9 +94,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> ModuleResult {
         "hard" => hard(&own, context),
         _ => existing(&own, context),
     };
-    result.map_err(
-        |failure| if failure.fields.contains_key("path") { failure } else { failure.with("path", text(&own.path)) },
-    )
+    result.map_err(|failure| described(failure, &own.path))
+}
+
+/// As Ansible: a failure, too, tells what lies at the path.
+fn described(mut failure: Failure, path: &Path) -> Failure {
+    let mut told = Outcome::default().with("path", text(path));
+    add_path_info(&mut told, path);
+    for (name, value) in told.fields {
+        failure.fields.entry(name).or_insert(value);
+    }
+    failure
 }
 
 fn text(path: &Path) -> String {
@@ -314,9 +321,9 @@ fn link(own: &FileArgs, context: &Context) -> ModuleResult {
     };
     let folder = path.parent().unwrap_or(Path::new("/"));
     let target = folder.join(&src); // a relative src is relative to the link
-    if !target.exists() && !own.force {
+    if own.src.is_some() && !target.exists() && !own.force {
         return Err(Failure::new(format!(
-            "src file does not exist, use \"force=yes\" if you really want to create the link: {}",
+            "src file does not exist, use 'force=yes' if you really want to create the link: {}",
             target.display()
         ))
         .with("path", text(path))
@@ -351,7 +358,8 @@ fn link(own: &FileArgs, context: &Context) -> ModuleResult {
             path.clone()
         };
         let attributes = own.attributes.apply(&of, context.check)?;
-        outcome.set("changed", changed | attributes);
+        let times = times(own, path, context, Moment::Preserve)?;
+        outcome.set("changed", changed | attributes | times);
     }
     Ok(finish(outcome, path, "dest", before, context))
 }
@@ -362,7 +370,7 @@ fn hard(own: &FileArgs, context: &Context) -> ModuleResult {
     let before = diff_fields(path);
     let Some(src) = &own.src else {
         if previous == "hard" {
-            let changed = own.attributes.apply(path, context.check)?;
+            let changed = own.attributes.apply(path, context.check)? | times(own, path, context, Moment::Preserve)?;
             return Ok(finish(Outcome::new(changed), path, "dest", before, context));
         }
         return Err(Failure::new("src is required for creating new hardlinks").with("dest", text(path)));
@@ -387,7 +395,8 @@ fn hard(own: &FileArgs, context: &Context) -> ModuleResult {
     let mut outcome = Outcome::new(!linked).with("src", text(src));
     if linked || !context.check {
         let attributes = own.attributes.apply(path, context.check)?;
-        outcome.set("changed", !linked | attributes);
+        let times = times(own, path, context, Moment::Preserve)?;
+        outcome.set("changed", !linked | attributes | times);
     }
     Ok(finish(outcome, path, "dest", before, context))
 }

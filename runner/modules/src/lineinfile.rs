@@ -124,7 +124,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> ModuleResult {
         return Ok(Outcome::new(false).with("msg", "file not present"));
     }
     if before.is_none() && !own.create {
-        return Err(Failure::new(format!("Path {} does not exist !", path.display())).with("rc", 257));
+        return Err(Failure::new(format!("Destination {} does not exist !", path.display())).with("rc", 257));
     }
     let mut text = Text::read(before.as_deref().unwrap_or_default());
     let mut outcome = Outcome::new(false).with("backup", "");

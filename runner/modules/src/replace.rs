@@ -113,11 +113,11 @@ pub(crate) fn add_text_diff(outcome: &mut Outcome, dest: &Path, before: Option<&
     };
     outcome.set(
         "diff",
-        json!({
+        json!([{
             "before_header": dest.to_string_lossy(),
             "after_header": dest.to_string_lossy(),
             "before": before.map(shown).unwrap_or_default(),
             "after": shown(after),
-        }),
+        }]),
     );
 }

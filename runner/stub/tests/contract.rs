@@ -257,7 +257,7 @@ fn tags_check_mode_and_diff() {
     ));
     let ran = runner.run(&["--check", "--diff", "--skip-tags", "x"]);
     assert_eq!((&ran.task("a")["status"], path.exists()), (&json!("changed"), false));
-    assert_eq!(ran.task("a")["result"]["diff"]["after"], "x\n");
+    assert_eq!(ran.task("a")["result"]["diff"][0]["after"], "x\n");
     assert_eq!(ran.task("a")["artifacts"], json!([]));
     assert_eq!(
         (&ran.task("b")["status"], &ran.task("c")["status"], &ran.task("d")["status"]),

@@ -48,8 +48,17 @@ fn error_of(value: Value) -> Option<Error> {
     Value::from(vec![value]).try_iter().ok()?.checked().next()?.err()
 }
 
+/// What a backslash in a string of an expression means.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Backslashes {
+    /// An escape, as in Jinja: conditions and template files.
+    Escape,
+    /// Itself: within `{{ }}` of a task's arguments and of variables. Ansible spares its users the doubling there.
+    Plain,
+}
+
 /// Rewrites an expression.
-pub(super) fn chained(text: &str) -> String {
+pub(super) fn chained(text: &str, backslashes: Backslashes) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let mut previous = ' ';
@@ -59,10 +68,10 @@ pub(super) fn chained(text: &str) -> String {
     while let Some(letter) = rest.chars().next() {
         let taken = if letter == '"' || letter == '\'' {
             let end = string_end(rest);
-            out.push_str(&rest[..end]);
+            push_string(&mut out, &rest[..end], backslashes);
             end
         } else if is_name(letter) && !is_name(previous) && previous != '.' {
-            let (text, len) = word(rest, significant == '|', assigning);
+            let (text, len) = word(rest, significant == '|', assigning, backslashes);
             out.push_str(&text);
             len
         } else {
@@ -80,8 +89,8 @@ pub(super) fn chained(text: &str) -> String {
 }
 
 /// What becomes of the variable, keyword or filter that `rest` begins with, and how long it is.
-fn word(rest: &str, filter: bool, assigned: bool) -> (String, usize) {
-    let (name, chain) = take_chain(rest);
+fn word(rest: &str, filter: bool, assigned: bool, backslashes: Backslashes) -> (String, usize) {
+    let (name, chain) = take_chain(rest, backslashes);
     let end = name + chain.iter().map(|step| step.len).sum::<usize>();
     let (whole, name) = (&rest[..end], &rest[..name]);
     if let Some(len) = ["ansible.builtin.", "ansible.legacy."]
@@ -111,12 +120,30 @@ fn word(rest: &str, filter: bool, assigned: bool) -> (String, usize) {
 
 const KEYWORDS: [&str; 9] = ["not", "and", "or", "in", "is", "if", "else", "recursive", "loop"];
 
+/// A string of an expression. A backslash before its own quote is an escape in any case.
+fn push_string(out: &mut String, string: &str, backslashes: Backslashes) {
+    if backslashes == Backslashes::Escape || !string.contains('\\') {
+        out.push_str(string);
+        return;
+    }
+    let mut letters = string.chars().peekable();
+    while let Some(letter) = letters.next() {
+        out.push(letter);
+        if letter == '\\' {
+            match letters.peek() {
+                Some('"' | '\'') => out.extend(letters.next()),
+                _ => out.push('\\'),
+            }
+        }
+    }
+}
+
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 /// Rewrites what stands between a template's delimiters; comments and raw blocks stay as they are.
-pub(super) fn chained_template(text: &str, syntax: &super::Syntax) -> String {
+pub(super) fn chained_template(text: &str, syntax: &super::Syntax, backslashes: Backslashes) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let pairs = [(&syntax.comment, false), (&syntax.variable, true), (&syntax.block, true)];
@@ -132,7 +159,8 @@ pub(super) fn chained_template(text: &str, syntax: &super::Syntax) -> String {
         let Some(end) = end else { break };
         let body = &rest[inner..inner + end];
         out.push_str(&rest[..inner]);
-        out.push_str(&if code { chained(body) } else { body.to_owned() });
+        let meaning = if open == &syntax.variable.0 { backslashes } else { Backslashes::Escape };
+        out.push_str(&if code { chained(body, meaning) } else { body.to_owned() });
         out.push_str(close);
         rest = &rest[inner + end + close.len()..];
         if code && open == &syntax.block.0 && body.trim_matches(['-', '+', ' ', '\t']) == "raw" {
@@ -191,7 +219,7 @@ struct Step {
 }
 
 /// The length of the name that `text` begins with, and the steps behind it.
-fn take_chain(text: &str) -> (usize, Vec<Step>) {
+fn take_chain(text: &str, backslashes: Backslashes) -> (usize, Vec<Step>) {
     let name = text.find(|letter| !is_name(letter)).unwrap_or(text.len());
     let mut steps = Vec::new();
     if text.starts_with(|letter: char| letter.is_numeric()) {
@@ -213,7 +241,7 @@ fn take_chain(text: &str) -> (usize, Vec<Step>) {
             if has_colon(&after[..len]) {
                 return (name, Vec::new()); // a slice is no step
             }
-            Step { len: len + 2, argument: chained(&after[..len]) }
+            Step { len: len + 2, argument: chained(&after[..len], backslashes) }
         } else {
             return (name, if rest.starts_with('(') { Vec::new() } else { steps });
         };
@@ -280,24 +308,36 @@ mod tests {
     use super::*;
     use crate::template::Syntax;
 
+    fn rewritten(text: &str) -> String {
+        chained(text, Backslashes::Escape)
+    }
+
+    #[test]
+    fn backslashes_may_be_themselves() {
+        let text = r"'a\d' ~ 'it\'s' ~ x.y['\z']";
+        assert_eq!(chained(text, Backslashes::Plain), r"'a\\d' ~ 'it\'s' ~ __must(x['y']['\\z'], 'x.y[\'\\z\']')");
+        let text = r"{{ '\d' }}{% if '\\d' %}";
+        assert_eq!(chained_template(text, &Syntax::default(), Backslashes::Plain), r"{{ '\\d' }}{% if '\\d' %}");
+    }
+
     #[test]
     fn before_default_and_defined() {
-        assert_eq!(chained("a.b.c | default('x')"), "__dig('a', 'b', 'c') | default('x')");
-        assert_eq!(chained("a['b.c'][0].d|d(1) == 2"), "__dig('a', 'b.c', 0, 'd')|d(1) == 2");
-        assert_eq!(chained("x and a.b is not defined"), "x and __dig('a', 'b') is not defined");
+        assert_eq!(rewritten("a.b.c | default('x')"), "__dig('a', 'b', 'c') | default('x')");
+        assert_eq!(rewritten("a['b.c'][0].d|d(1) == 2"), "__dig('a', 'b.c', 0, 'd')|d(1) == 2");
+        assert_eq!(rewritten("x and a.b is not defined"), "x and __dig('a', 'b') is not defined");
         assert_eq!(
-            chained("a[b.c | default(1)].d is defined"),
+            rewritten("a[b.c | default(1)].d is defined"),
             "__dig('a', __dig('b', 'c') | default(1), 'd') is defined"
         );
-        assert_eq!(chained("a is undefined or a | default(1)"), "__dig('a') is undefined or __dig('a') | default(1)");
+        assert_eq!(rewritten("a is undefined or a | default(1)"), "__dig('a') is undefined or __dig('a') | default(1)");
     }
 
     #[test]
     fn elsewhere() {
-        assert_eq!(chained("not a.b == 'c.d is defined'"), "not __must(a['b'], 'a.b') == 'c.d is defined'");
-        assert_eq!(chained("a['b'].c in d"), r"__must(a['b']['c'], 'a[\'b\'].c') in d");
-        assert_eq!(chained("set ns.x = a.b"), "set ns.x = __must(a['b'], 'a.b')");
-        assert_eq!(chained("a | ansible.builtin.to_json"), "a | to_json");
+        assert_eq!(rewritten("not a.b == 'c.d is defined'"), "not __must(a['b'], 'a.b') == 'c.d is defined'");
+        assert_eq!(rewritten("a['b'].c in d"), r"__must(a['b']['c'], 'a[\'b\'].c') in d");
+        assert_eq!(rewritten("set ns.x = a.b"), "set ns.x = __must(a['b'], 'a.b')");
+        assert_eq!(rewritten("a | ansible.builtin.to_json"), "a | to_json");
     }
 
     #[test]
@@ -315,13 +355,13 @@ mod tests {
             "loop.index",
         ];
         for text in texts {
-            assert_eq!(chained(text), text);
+            assert_eq!(rewritten(text), text);
         }
     }
 
     #[test]
     fn only_between_delimiters() {
-        let rewrite = |text| chained_template(text, &Syntax::default());
+        let rewrite = |text| chained_template(text, &Syntax::default(), Backslashes::Escape);
         let text = "a.b is defined {{ a.b | default('}}') }} {% if a.b %}{# don't {{ a.b #}{{ a.b }}";
         let wanted = "a.b is defined {{ __dig('a', 'b') | default('}}') }} {% if __must(a['b'], 'a.b') %}{# don't {{ a.b #}{{ __must(a['b'], 'a.b') }}";
         assert_eq!(rewrite(text), wanted);

@@ -29,9 +29,6 @@ pub(super) fn boolean(value: &Value) -> Result<Value, Error> {
     if value.is_undefined() {
         return Err(super::undefined_value(value));
     }
-    if value.is_none() {
-        return Ok(Value::from(()));
-    }
     Ok(Value::from(runner_modules::args::boolean(&to_json(value)?).unwrap_or(false)))
 }
 
@@ -186,7 +183,11 @@ pub(super) fn items2dict(value: &Value, options: Kwargs) -> Result<Value, Error>
     let (key_name, value_name) = names(&options)?;
     let mut fields = Map::new();
     for item in value.try_iter()? {
-        let (key, value) = (item.get_attr(&key_name)?, item.get_attr(&value_name)?);
+        let part = |name: &String| match name.parse::<usize>() {
+            Ok(index) if item.kind() != ValueKind::Map => item.get_item_by_index(index),
+            _ => item.get_attr(name),
+        };
+        let (key, value) = (part(&key_name)?, part(&value_name)?);
         if key.is_undefined() || value.is_undefined() {
             return Err(bad(format!(
                 "items2dict requires each dictionary to contain the keys '{key_name}' and '{value_name}'"
@@ -266,6 +267,58 @@ pub(super) fn extract(key: Value, container: &Value, more: Option<Value>) -> Res
         None => {}
     }
     Ok(value)
+}
+
+/// Python's `dict`: of pairs, of a mapping, of names.
+pub(super) fn dict(pairs: Option<Value>, named: Kwargs) -> Result<Value, Error> {
+    let mut entries = Vec::new();
+    if let Some(pairs) = pairs {
+        for entry in pairs.try_iter()? {
+            if pairs.kind() == ValueKind::Map {
+                let value = pairs.get_item(&entry)?;
+                entries.push((entry, value));
+            } else {
+                entries.push((entry.get_item_by_index(0)?, entry.get_item_by_index(1)?));
+            }
+        }
+    }
+    for name in named.args() {
+        entries.push((Value::from(name), named.get(name)?));
+    }
+    Ok(Value::from_pairs(entries))
+}
+
+pub(super) fn pow(value: f64, exponent: f64) -> f64 {
+    value.powf(exponent)
+}
+
+pub(super) fn root(value: f64, base: Option<f64>) -> f64 {
+    match base {
+        None | Some(2.0) => value.sqrt(),
+        Some(base) => value.powf(1.0 / base),
+    }
+}
+
+pub(super) fn log(value: f64, base: Option<f64>) -> f64 {
+    match base {
+        None => value.ln(),
+        Some(10.0) => value.log10(),
+        Some(2.0) => value.log2(),
+        Some(base) => value.log(base),
+    }
+}
+
+/// Every pair, triple and so on of one element of each list.
+pub(super) fn product(value: &Value, others: Rest<Value>) -> Result<Vec<Vec<Value>>, Error> {
+    let mut rows: Vec<Vec<Value>> = items(value)?.into_iter().map(|item| vec![item]).collect();
+    for other in others.iter() {
+        let other = items(other)?;
+        rows = rows
+            .iter()
+            .flat_map(|row| other.iter().map(|item| [row.as_slice(), std::slice::from_ref(item)].concat()))
+            .collect();
+    }
+    Ok(rows)
 }
 
 /// Python's name for the type.

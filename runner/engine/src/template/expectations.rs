@@ -51,7 +51,9 @@ fn values() {
             "n={{ count }} f={{ flag }} l={{ words }} m={{ map }} z={{ nothing }}|",
             json!("n=3 f=True l=['b', 'a'] m={'k': 'v', 'deep': {'x': [1]}} z=|"),
         ),
-        ("{% if flag %}yes{% endif %}\n", json!("yes")),
+        ("{% if flag %}yes{% endif %}\n", json!("yes\n")),
+        ("a{% if flag %}{% endif %}\n\n", json!("a\n\n")),
+        ("{{ 'x\n' }}\n", json!("x\n")),
         ("a\n{% for w in words %}\n- {{ w }}\n{% endfor %}\nend\n", json!("a\n- b\n- a\nend\n")),
         ("{{ name }}\n", json!("web\n")),
         ("{{ missing | default('x') }}", json!("x")),
@@ -65,8 +67,8 @@ fn values() {
         ("{{ 'x' | int(7) }}", json!(7)),
         ("{{ 'ff' | int(base=16) }}", json!(255)),
         ("{{ 'a-b' | replace('-', '+') | upper }}", json!("A+B")),
-        ("{{ ok.stdout | regex_search('(\\\\d+)', '\\\\1') | first }}", json!("1")),
-        ("{{ ok.stdout | regex_replace('^(\\\\w): ', '\\\\1=') }}", json!("a=1")),
+        ("{{ ok.stdout | regex_search('(\\d+)', '\\1') | first }}", json!("1")),
+        ("{{ ok.stdout | regex_replace('^(\\w): ', '\\1=') }}", json!("a=1")),
         ("{{ 'nope' | regex_search('x') }}", json!(null)),
         ("{{ 'a1b22' | regex_findall('[0-9]+') }}", json!(["1", "22"])),
         ("{{ map | to_json }}", json!(r#"{"k": "v", "deep": {"x": [1]}}"#)),
@@ -104,6 +106,17 @@ fn values() {
         ("{{ [1, none, 'a'] }}!", json!("[1, None, 'a']!")),
         ("{{ 'x' in 'xyz' }}", json!(true)),
         ("{{ 1.50 }}!", json!("1.5!")),
+        ("{{ 'a\\tb' | length }}", json!(4)),
+        ("{{ dict(['a', 'b'] | zip([1, 2])) }} {{ dict(a=1) }}", json!("{'a': 1, 'b': 2} {'a': 1}")),
+        (
+            "{{ 'a:b:c'.rsplit(':', 1) }} {{ 'a=b=c'.partition('=') }} {{ '-5'.zfill(4) }}",
+            json!("['a:b', 'c'] ['a', '=', 'b=c'] -005"),
+        ),
+        ("{{ 'foo bar baz qux' | truncate(9, leeway=0) }} {{ 'abc' | truncate(3) }}", json!("foo... abc")),
+        ("{{ 16 | root }} {{ 2 | pow(3) }}", json!("4.0 8.0")),
+        ("a{{ count }}\r\nb\r\n", json!("a3\nb\n")),
+        ("{{ ['x', 'y'] | product([1]) | list }}", json!([["x", 1], ["y", 1]])),
+        ("{{ 1000000 | human_readable }} {{ 'a b' | wordcount }} {{ 'x' | center(3) }}|", json!("976.56 KB 2  x |")),
     ] {
         assert_eq!(resolved(text.into()), Ok(wanted), "{text}");
     }
@@ -111,9 +124,8 @@ fn values() {
 
 #[test]
 fn deep_values_and_omit() {
-    let value =
-        json!({"a": ["{{ name }}", "{{ omit }}"], "b": "{{ missing | default(omit) }}", "c": {"{{ name }}": 1}});
-    assert_eq!(resolved(value), Ok(json!({"a": ["web"], "c": {"web": 1}})));
+    let value = json!({"a": ["{{ name }}", "{{ omit }}"], "b": "{{ missing | default(omit) }}", "c": {"{{ name }}": "{{ count }}"}});
+    assert_eq!(resolved(value), Ok(json!({"a": ["web"], "c": {"{{ name }}": 3}})));
 }
 
 #[test]
@@ -201,6 +213,8 @@ fn mistakes_are_explained() {
         "{{ name | no_such_filter }}",
         "{{ name",
         "{{ no_such_function() }}",
+        "{{ lookup('env', 'HOME') }}",
+        "{% include '/etc/passwd' %}",
         "{% if %}",
         "{{ secret('OTHER') }}",
         "{{ 'x' | from_json }}",
@@ -214,7 +228,7 @@ fn the_template_module_chooses_its_syntax() {
     let syntax = Syntax { variable: ("[[".into(), "]]".into()), trim_blocks: false, ..Syntax::default() };
     let text = "[[ name ]] {{ x }}\n{% if flag %}\ny\n{% endif %}\n";
     let rendered = templates().render_with(&syntax, "t", text, &scope()).unwrap();
-    assert_eq!(rendered, "web {{ x }}\n\ny\n\n");
+    assert_eq!(rendered, "web {{ x }}\n\ny\n");
     let syntax = Syntax { lstrip_blocks: true, ..Syntax::default() };
     let rendered = templates().render_with(&syntax, "t", "a\n  {% if flag %}\nb\n  {% endif %}\n", &scope()).unwrap();
     assert_eq!(rendered, "a\nb\n");

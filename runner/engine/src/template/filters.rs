@@ -25,6 +25,14 @@ pub(super) fn add(environment: &mut Environment<'static>) {
     environment.add_filter("symmetric_difference", data::symmetric_difference);
     environment.add_filter("extract", data::extract);
     environment.add_filter("type_debug", data::type_debug);
+    environment.add_filter("pow", data::pow);
+    environment.add_filter("root", data::root);
+    environment.add_filter("log", data::log);
+    environment.add_filter("product", data::product);
+    environment.add_filter("human_readable", text::human_readable);
+    environment.add_filter("wordcount", text::wordcount);
+    environment.add_filter("center", text::center);
+    environment.add_filter("truncate", text::truncate);
     environment.add_filter("join", text::join);
     environment.add_filter("regex_search", text::regex_search);
     environment.add_filter("regex_replace", text::regex_replace);

@@ -4,6 +4,7 @@ mod chain;
 mod data;
 mod encode;
 mod filters;
+mod methods;
 mod python;
 mod tests;
 mod text;
@@ -15,11 +16,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Serde, Value};
+use minijinja::value::{Rest, Serde, Value};
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::Value as Json;
 
-use chain::{chained, chained_template};
+use chain::{Backslashes, chained, chained_template};
 
 /// What `omit` gives: an argument with this value is taken out. As in Ansible a string that nobody writes by chance.
 pub(crate) const OMIT: &str = "__omit_place_holder__6f5a1d3c8b72";
@@ -55,7 +56,7 @@ impl Syntax {
             .comment_delimiters(self.comment.0.clone(), self.comment.1.clone())
             .trim_blocks(self.trim_blocks)
             .lstrip_blocks(self.lstrip_blocks)
-            .keep_trailing_newline(true)
+            .keep_trailing_newline(false)
             .build()
     }
 }
@@ -81,11 +82,20 @@ impl Templates {
         environment.set_recursion_limit(200);
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_formatter(python::write);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(methods::call);
         if let Ok(syntax) = Syntax::default().build() {
             environment.set_syntax(syntax);
         }
         environment.remove_global("debug"); // it would show every variable, secrets too
+        environment.add_function("dict", data::dict);
+        for name in ["lookup", "query", "q"] {
+            environment.add_function(name, move |plugin: Rest<Value>| -> Result<Value, Error> {
+                let plugin = plugin.first().map(ToString::to_string).unwrap_or_default();
+                let words =
+                    format!("{name}('{plugin}') is not honoured: lookups run on a controller, and there is none");
+                Err(Error::new(ErrorKind::InvalidOperation, words))
+            });
+        }
         environment.add_global("omit", OMIT);
         environment.add_function("secret", move |name: &str| {
             secrets.get(name).cloned().ok_or_else(|| {
@@ -107,7 +117,7 @@ impl Templates {
     /// # Errors
     /// Malformed, or with an undefined variable.
     pub(crate) fn expression(&self, text: &str, scope: &Value) -> Result<Value, Error> {
-        let expression = self.environment.compile_expression_owned(chained(text))?;
+        let expression = self.environment.compile_expression_owned(chained(text, Backslashes::Escape))?;
         let value = expression.eval(scope.clone())?;
         if value.is_undefined() {
             return Err(undefined(text.trim()));
@@ -120,8 +130,10 @@ impl Templates {
     /// # Errors
     /// Malformed, or with an undefined variable.
     pub(crate) fn render(&self, name: &str, text: &str, scope: &Value) -> Result<String, Error> {
-        let text = chained_template(text, &Syntax::default());
-        self.environment.render_named_str(name, &text, scope.clone())
+        let text = &plain_newlines(text);
+        let rewritten = chained_template(text, &Syntax::default(), Backslashes::Plain);
+        let rendered = self.environment.render_named_str(name, &rewritten, scope.clone())?;
+        Ok(with_newlines_of(text, rendered))
     }
 
     /// As `render`, with delimiters and habits of the task's choosing.
@@ -131,7 +143,10 @@ impl Templates {
     pub(crate) fn render_with(&self, syntax: &Syntax, name: &str, text: &str, scope: &Value) -> Result<String, Error> {
         let mut environment = (*self.environment).clone();
         environment.set_syntax(syntax.build()?);
-        environment.render_named_str(name, &chained_template(text, syntax), scope.clone())
+        let text = &plain_newlines(text);
+        let rewritten = chained_template(text, syntax, Backslashes::Escape);
+        let rendered = environment.render_named_str(name, &rewritten, scope.clone())?;
+        Ok(with_newlines_of(text, rendered))
     }
 
     /// A value with the templates in its strings filled in, however deep. A string that is one single expression
@@ -159,8 +174,7 @@ impl Templates {
                     if is_omit(&value) {
                         continue;
                     }
-                    let name = if is_template(name) { self.render("<key>", name, scope)? } else { name.clone() };
-                    resolved.insert(name, value);
+                    resolved.insert(name.clone(), value); // as Ansible: keys are no templates
                 }
                 Ok(Json::Object(resolved))
             }
@@ -174,7 +188,7 @@ impl Templates {
     /// As `render`.
     pub(crate) fn resolve_text(&self, text: &str, scope: &Value) -> Result<Value, Error> {
         if let Some(inner) = single_expression(text)
-            && let Ok(expression) = self.environment.compile_expression_owned(chained(inner))
+            && let Ok(expression) = self.environment.compile_expression_owned(chained(inner, Backslashes::Plain))
         {
             let value = expression.eval(scope.clone())?;
             return if value.is_undefined() { Err(undefined(inner)) } else { Ok(value) };
@@ -224,6 +238,19 @@ pub(crate) fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
+/// As Jinja reads newlines, however they are written.
+fn plain_newlines(text: &str) -> String {
+    if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text.to_owned() }
+}
+
+/// As Ansible: a text keeps the newlines at its end, whatever a block before them trims.
+fn with_newlines_of(source: &str, mut rendered: String) -> String {
+    let count = |text: &str| text.len() - text.trim_end_matches('\n').len();
+    let lost = count(source).saturating_sub(count(&rendered));
+    rendered.extend(std::iter::repeat_n('\n', lost));
+    rendered
+}
+
 fn is_omit(value: &Json) -> bool {
     value.as_str() == Some(OMIT)
 }
@@ -258,6 +285,7 @@ pub(crate) fn explain(error: &Error) -> String {
     }
     let error = deepest.unwrap_or(error);
     let detail = error.detail().map_or_else(|| error.kind().to_string(), |detail| detail.replace('`', "'"));
+    let detail = detail.replace("value of type invalid value is not callable", "a function that is called is unknown");
     let at = match (error.name(), error.line()) {
         (Some(name), Some(line)) if !name.starts_with('<') => format!(" ({name}, line {line})"),
         _ => String::new(),

@@ -195,6 +195,46 @@ pub(super) fn quote(value: &Value) -> Result<String, Error> {
     Ok(if plain { text } else { format!("'{}'", text.replace('\'', "'\"'\"'")) })
 }
 
+/// A number of bytes in the largest unit that it fills: `976.56 KB`.
+pub(super) fn human_readable(value: &Value) -> Result<String, Error> {
+    let size = f64::try_from(value.clone())?;
+    let units = [("YB", 80), ("ZB", 70), ("EB", 60), ("PB", 50), ("TB", 40), ("GB", 30), ("MB", 20), ("KB", 10)];
+    let unit = units.into_iter().find(|(_, power)| size >= 2_f64.powi(*power));
+    Ok(match unit {
+        Some((name, power)) => format!("{:.2} {name}", size / 2_f64.powi(power)),
+        None => format!("{size:.2} Bytes"),
+    })
+}
+
+/// Jinja's `truncate(length=255, killwords=false, end='...', leeway=5)`.
+pub(super) fn truncate(value: &Value, given: Rest<Value>, options: Kwargs) -> Result<String, Error> {
+    let argument = |index: usize, name: &str| -> Result<Option<Value>, Error> {
+        given.get(index).cloned().map_or_else(|| options.get(name), |value| Ok(Some(value)))
+    };
+    let length = argument(0, "length")?.and_then(|value| value.as_usize()).unwrap_or(255);
+    let kill_words = argument(1, "killwords")?.is_some_and(|value| value.is_true());
+    let end = argument(2, "end")?.map_or_else(|| "...".to_owned(), |value| value.to_string());
+    let leeway = argument(3, "leeway")?.and_then(|value| value.as_usize()).unwrap_or(5);
+    options.assert_all_used()?;
+    let text = input(value)?;
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= length + leeway {
+        return Ok(text);
+    }
+    let kept: String = letters[..length.saturating_sub(end.chars().count())].iter().collect();
+    let kept = if kill_words { kept.as_str() } else { kept.rsplit_once(' ').map_or(kept.as_str(), |(kept, _)| kept) };
+    Ok(format!("{kept}{end}"))
+}
+
+pub(super) fn center(value: &Value, width: Option<usize>) -> Result<String, Error> {
+    Ok(format!("{:^1$}", input(value)?, width.unwrap_or(80)))
+}
+
+pub(super) fn wordcount(value: &Value) -> Result<usize, Error> {
+    let text = input(value)?;
+    Ok(text.split(|letter: char| !(letter.is_alphanumeric() || letter == '_')).filter(|word| !word.is_empty()).count())
+}
+
 /// `comment` in its plain style.
 pub(super) fn comment(value: &Value) -> Result<String, Error> {
     let lines: Vec<String> = input(value)?.lines().map(|line| format!("# {line}").trim_end().to_owned()).collect();

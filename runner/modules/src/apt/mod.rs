@@ -81,7 +81,7 @@ impl AptArgs {
         if [named, self.deb.is_some(), self.upgrade.is_some()].into_iter().filter(|given| *given).count() > 1 {
             return Err(Failure::new("parameters are mutually exclusive: deb|package|upgrade"));
         }
-        if let Some(name) = self.packages.iter().find(|name| name.contains(['*', '?', ' ', '>', '<'])) {
+        if let Some(name) = self.packages.iter().find(|name| is_pattern(name)) {
             return Err(Failure::new(format!(
                 "package name '{name}': give names, name=version or name/release; patterns are not honoured"
             )));
@@ -132,6 +132,12 @@ impl AptArgs {
     }
 }
 
+/// A version may be a pattern, as for apt-get itself; a name may not.
+fn is_pattern(package: &str) -> bool {
+    let (name, version) = package.split_once('=').unwrap_or((package, ""));
+    name.contains(['*', '?', ' ', '>', '<']) || version.contains(' ')
+}
+
 fn yes_or_no(word: &str) -> &str {
     match word {
         "True" | "true" => "yes",
@@ -173,7 +179,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> ModuleResult {
         }
     }
     outcome.set("cache_updated", updated);
-    outcome.set("cache_update_time", cache_time().map_or(0, |time| seconds(time)));
+    outcome.set("cache_update_time", cache_time().map_or(0, seconds));
     Ok(outcome)
 }
 
@@ -377,6 +383,7 @@ mod tests {
         assert_eq!(read(json!({"upgrade": true})).unwrap().upgrade.as_deref(), Some("yes"));
         assert_eq!(read(json!({"name": "x", "upgrade": "no"})).unwrap().upgrade, None);
         assert!(read(json!({"name": []})).unwrap().packages.is_empty());
+        assert_eq!(read(json!({"name": "a=1.*"})).unwrap().packages, ["a=1.*"]);
     }
 
     #[test]

@@ -22,8 +22,11 @@ fn content_mode_and_idempotence() {
     let outcome = call(args.clone()).unwrap();
     assert_eq!(outcome.fields["changed"], true);
     assert_eq!(outcome.fields["checksum"], "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d");
-    assert_eq!((&outcome.fields["diff"]["before"], &outcome.fields["diff"]["after"]), (&json!(""), &json!("hello")));
-    assert_eq!(outcome.artifacts, [dest.clone()]);
+    assert_eq!(
+        (&outcome.fields["diff"][0]["before"], &outcome.fields["diff"][0]["after"]),
+        (&json!(""), &json!("hello"))
+    );
+    assert_eq!(outcome.artifacts, std::slice::from_ref(&dest));
     assert_eq!(mode(&dest), 0o600);
     assert!(!changed(args));
     assert!(changed(json!({"content": "other", "dest": dest})));

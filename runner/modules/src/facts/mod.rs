@@ -26,8 +26,10 @@ impl SetupArgs {
     }
 }
 
+type Gather = fn(&mut Fields);
+
 /// What can be asked for, and what gathers it.
-const SUBSETS: [(&str, fn(&mut Fields)); 3] =
+const SUBSETS: [(&str, Gather); 3] =
     [("min", platform::gather), ("hardware", hardware::gather), ("network", network::gather)];
 
 /// Names of Ansible's that are a part of one of ours.

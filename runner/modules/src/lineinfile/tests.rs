@@ -75,7 +75,7 @@ fn creation_modes_and_messages() {
     let outcome = call(&path, json!({"line": "x", "mode": "0644"})).unwrap();
     assert_eq!(outcome.fields["changed"], true);
     let outcome = call(&path, json!({"regexp": "x", "line": "y", "backup": true})).unwrap();
-    assert_eq!(outcome.fields["diff"]["before"], "x\n");
+    assert_eq!(outcome.fields["diff"][0]["before"], "x\n");
     assert_eq!(fs::read_to_string(outcome.fields["backup"].as_str().unwrap()).unwrap(), "x\n");
     assert!(call(&path, json!({"line": "bad", "validate": "grep good %s"})).is_err());
     assert_eq!(fs::read_to_string(&path).unwrap(), "y\n");

@@ -88,7 +88,9 @@ fn switch_to(user: &User) -> io::Result<()> {
     // SAFETY: the pointer and length describe a live vector; the rest are plain system calls.
     // The order matters: after setuid the right to change groups is gone.
     unsafe {
-        check(libc::setgroups(groups.len().try_into().unwrap_or_default(), groups.as_ptr()))?;
+        #[allow(clippy::useless_conversion)] // the count is an int on some targets
+        let count = groups.len().try_into().unwrap_or_default();
+        check(libc::setgroups(count, groups.as_ptr()))?;
         check(libc::setgid(user.gid))?;
         check(libc::setuid(user.uid))?;
         // What sudo -H and su do, and what commands look at; one thread, so the environment is ours.
