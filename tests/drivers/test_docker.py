@@ -16,7 +16,7 @@ from harness.connections import open_connection
 from harness.connections.base import Connection
 from harness.deadline import Deadline
 from harness.drivers.base import Instance, PlatformSpec, RunId, ScenarioRef, Site
-from harness.drivers.docker import DockerDriver, labels
+from harness.drivers.docker import DockerDriver, daemons, labels
 from harness.drivers.docker.options import DockerOptions
 from harness.errors import DriverFailed, HarnessError, NotReady
 from harness.models.endpoint import DaemonAddress, Docker
@@ -205,6 +205,9 @@ def test_a_daemon_that_is_down(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     [problem] = DockerDriver().diagnose()
     assert "there is no such socket" in problem.message
     assert problem.hint
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    assert DockerDriver().instances() == [], "nothing was ever made there"
+    daemons.remember(daemon.default_address())
     with pytest.raises(HarnessError, match="no such socket"):
         DockerDriver().instances()
     endpoint = Docker(container="0" * 64, daemon=DaemonAddress(url=f"unix://{tmp_path}/none.sock"))

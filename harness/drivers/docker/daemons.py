@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -32,14 +34,21 @@ def address_of(options: DockerOptions) -> DaemonAddress:
 
 def remember(address: DaemonAddress) -> None:
     """Before anything is made there."""
-    text = address.model_dump_json()
-    folder = cache_dir() / "docker" / "daemons"
-    path = folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+    path = _path(address)
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        fresh.write_text(text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(f".{os.getpid()}")
+        fresh.write_text(address.model_dump_json())
         fresh.replace(path)
+
+
+def is_remembered(address: DaemonAddress) -> bool:
+    return _path(address).exists()
+
+
+def _path(address: DaemonAddress) -> Path:
+    name = hashlib.sha256(address.model_dump_json().encode()).hexdigest()[:16]
+    return cache_dir() / "docker" / "daemons" / f"{name}.json"
 
 
 def known() -> list[DaemonAddress]:

@@ -30,14 +30,14 @@ def client(address: DaemonAddress) -> Iterator[APIClient]:
 
 
 def instances() -> list[InstanceRecord]:
-    """Raises DaemonFailed when the usual daemon cannot be asked; others that do not answer are passed by."""
+    """Raises DaemonFailed when a daemon cannot be asked on which this user has had platforms."""
     found: list[InstanceRecord] = []
-    for number, address in enumerate(daemons.known()):
+    for address in daemons.known():
         try:
             with client(address) as asked:
                 found += _instances(asked, address.url)
         except daemon.DaemonFailed:
-            if number == 0:
+            if daemons.is_remembered(address):
                 raise
     return sorted(found, key=lambda record: record.created)
 
