@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import click
 
-if TYPE_CHECKING:
-    from harness.drivers.docker.shelf import DockerImage
+_in_docker = click.option("--docker", "in_docker", is_flag=True, help="Those in the Docker daemon (docker/NAME).")
 
 
 @click.group(name="images", help="List, build or prune images.")
@@ -18,21 +16,21 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def list_images(as_json: bool) -> None:
-    """The catalogue, the folders under docker/, and what of them has been built."""
+@_in_docker
+def list_images(as_json: bool, in_docker: bool) -> None:
+    """The catalogue, and what of it has been built."""
     from harness.drivers import images
 
+    if in_docker:
+        _list_docker(as_json)
+        return
     built = images.built()
     current = {recipe.folder for recipe in images.CATALOGUE.values()}
-    docker = _docker()
     if as_json:
         rows = [
             {**image.model_dump(), "reference": image.reference, "current": image.folder in current} for image in built
         ]
-        told = {"known": sorted(images.CATALOGUE), "built": rows}
-        if docker is not None:
-            told["docker"] = [image.model_dump() for image in docker]
-        click.echo(json.dumps(told, indent=2))
+        click.echo(json.dumps({"known": sorted(images.CATALOGUE), "built": rows}, indent=2))
         return
     missing = [name for name, recipe in images.CATALOGUE.items() if images.find(recipe.name) is None]
     for image in built:
@@ -40,31 +38,19 @@ def list_images(as_json: bool) -> None:
         click.echo(f"{image.name:<12} {image.reference:<42} {image.size / 1e6:>6.0f} MB  {_age(image.created)}{note}")
     for name in missing:
         click.echo(f"{name:<12} not built: `harness images build {name}`, or the first platform that asks for it")
-    for ours in docker or []:
-        where = ours.reference or f"not built: `harness images build --docker {ours.name}`"
-        size = f"{ours.size / 1e6:>6.0f} MB" if ours.reference else ""
-        click.echo(f"{ours.name:<18} docker  {where:<42} {size}".rstrip())
 
 
 @command.command("build")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--force", is_flag=True, help="Build it anew: its packages grow stale.")
 @click.option("--max-age", type=float, metavar="DAYS", help="Build it anew if it is older than this.")
-@click.option(
-    "--docker", "in_docker", is_flag=True, help="In the Docker daemon: a folder under docker/, or the catalogue."
-)
+@_in_docker
 def build(names: tuple[str, ...], force: bool, max_age: float | None, in_docker: bool) -> None:
-    """Build images from this machine's own package sources, or from the folders under docker/."""
+    """Build images from this machine's own package sources."""
     import time
 
     if in_docker:
-        from pathlib import Path
-
-        from harness.drivers.docker import shelf
-
-        for name in names:
-            reference = shelf.build(name, Path.cwd(), lambda line: click.echo(f"  {line}", err=True), force=force)
-            click.echo(f"{name}: {reference}")
+        _build_docker(names, force=force, max_age=max_age)
         return
 
     from harness.drivers import images
@@ -80,49 +66,64 @@ def build(names: tuple[str, ...], force: bool, max_age: float | None, in_docker:
 
 @command.command("prune")
 @click.option("--all", "everything", is_flag=True, help="Also images of the present recipes.")
-def prune(everything: bool) -> None:
+@_in_docker
+def prune(everything: bool, in_docker: bool) -> None:
     """Remove images of earlier recipes. What a platform or a snapshot lies on stays."""
     from harness.drivers import images
 
+    if in_docker:
+        _prune_docker(everything)
+        return
     removed, left = images.prune(everything=everything)
-    gone, kept = _prune_docker(everything)
-    for line in gone:
-        click.echo(f"removed {line} (docker)")
-    for line in kept:
-        click.echo(f"left    {line} (docker): a container lies on it")
     for image in removed:
         click.echo(f"removed {image.reference}, {image.size / 1e6:.0f} MB")
     for image in left:
         click.echo(f"left    {image.reference}: a platform or a snapshot lies on it")
-    if not (removed or left or gone or kept):
+    if not removed and not left:
         click.echo("nothing to remove")
 
 
-def _docker() -> list[DockerImage] | None:
-    """None where there is no daemon, or no SDK."""
+def _list_docker(as_json: bool) -> None:
     from pathlib import Path
 
-    from harness.errors import HarnessError
+    from harness.drivers.docker import shelf
 
-    try:
-        from harness.drivers.docker import shelf
+    found = shelf.listed(Path.cwd())
+    if as_json:
+        click.echo(json.dumps([image.model_dump() for image in found], indent=2))
+        return
+    for image in found:
+        if image.reference is None:
+            click.echo(f"{image.name:<18} not built: `harness images build --docker {image.name}`")
+        else:
+            click.echo(f"{image.name:<18} {image.reference:<46} {image.size / 1e6:>6.0f} MB  {_age(image.created)}")
 
-        return shelf.listed(Path.cwd())
-    except HarnessError:
-        return None
 
-
-def _prune_docker(everything: bool) -> tuple[list[str], list[str]]:
+def _build_docker(names: tuple[str, ...], *, force: bool, max_age: float | None) -> None:
+    import time
     from pathlib import Path
 
-    from harness.errors import HarnessError
+    from harness.drivers.docker import shelf
 
-    try:
-        from harness.drivers.docker import shelf
+    oldest = None if max_age is None else time.time() - max_age * 86400
+    for name in names:
+        stale = oldest is not None and any(
+            image.name == name and image.reference and image.created < oldest for image in shelf.listed(Path.cwd())
+        )
+        tell = lambda line: click.echo(f"  {line}", err=True)  # noqa: E731
+        click.echo(f"{name}: {shelf.build(name, Path.cwd(), tell, force=force or stale)}")
 
-        return shelf.prune(Path.cwd(), everything=everything)
-    except HarnessError:
-        return [], []
+
+def _prune_docker(everything: bool) -> None:
+    from harness.drivers.docker import shelf
+
+    removed, left = shelf.prune(everything=everything)
+    for reference in removed:
+        click.echo(f"removed {reference}")
+    for reference in left:
+        click.echo(f"left    {reference}: a container or an image lies on it")
+    if not removed and not left:
+        click.echo("nothing to remove")
 
 
 def _age(created: float) -> str:

@@ -29,11 +29,13 @@ needs_docker = pytest.mark.docker
 
 
 @pytest.fixture
-def client() -> Iterator[APIClient]:
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[APIClient]:
     problems = DockerDriver().diagnose()
     if problems:
         pytest.skip(str(problems[0]))
     ensure_base()
+    # What is made without a run's lock would be an orphan for a test beside this one.
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
     opened = daemon.connect(daemon.default_address())
     yield opened
     opened.close()

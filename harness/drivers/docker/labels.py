@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.cache import cache_dir
 from harness.drivers.base import InstanceRecord, RunId, ScenarioRef
 
 PREFIX = "harness-e2e."
@@ -15,6 +16,8 @@ RUN = PREFIX + "run"
 NETWORK = PREFIX + "network"
 SNAPSHOT = PREFIX + "snapshot"
 IMAGE = PREFIX + "image"
+CACHE = PREFIX + "cache"
+"""Whose it is: the user's cache folder, as with the native driver. Others may use the same daemon."""
 _STATUS = {"exited": "stopped", "paused": "frozen", "dead": "stopped"}
 LEFTOVER_NETWORK = "(network)"
 """Stands for the platform of a network that no container needs any more."""
@@ -35,6 +38,7 @@ def container_name(scenario: ScenarioRef, run: RunId, platform: str) -> str:
 def make(scenario: ScenarioRef, run: RunId, *, name: str, platform: str, kept: bool, network: str) -> dict[str, str]:
     return {
         PREFIX + "name": name,
+        CACHE: str(cache_dir()),
         PREFIX + "project": str(scenario.project),
         PREFIX + "scenario": scenario.name,
         PREFIX + "platform": platform,
@@ -46,9 +50,9 @@ def make(scenario: ScenarioRef, run: RunId, *, name: str, platform: str, kept: b
 
 
 def record(labels: Mapping[str, str], name: str, status: str, daemon: str, *, kind: str) -> InstanceRecord | None:
-    """None for what is not ours: a stranger's container takes over the labels of the image that it was made from,
-    and then its name is not the one that they tell."""
-    if labels.get(PREFIX + "name") != name or RUN not in labels:
+    """None for what is not this user's. A stranger's container takes over the labels of the image that it was made
+    from, and then its name is not the one that they tell."""
+    if labels.get(PREFIX + "name") != name or RUN not in labels or labels.get(CACHE) != str(cache_dir()):
         return None
     try:
         created = float(labels.get(PREFIX + "created", "0"))

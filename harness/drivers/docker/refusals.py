@@ -25,7 +25,7 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
     (
         r"no space left on device",
         "the daemon's disk is full",
-        "docker system df; docker image prune; harness images prune",
+        "docker system df; docker image prune; harness images prune --docker",
     ),
     (
         r"port is already allocated|address already in use",

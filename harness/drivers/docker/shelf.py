@@ -53,7 +53,7 @@ def build(name: str, start: Path, tell: images.Tell, *, force: bool = False) -> 
         return images.Finder(client, project, DockerOptions(), tell).find(name)
 
 
-def prune(start: Path, *, everything: bool) -> tuple[list[str], list[str]]:
+def prune(*, everything: bool) -> tuple[list[str], list[str]]:
     """Remove what an image of the same name has replaced, or all; what was removed and what a container needs."""
     from docker.errors import APIError
 
