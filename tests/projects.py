@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.drivers.base import InstanceRecord
 from harness.lifecycle.journal import InstanceRow, Journal
 from harness.models.results import TestReport
 
@@ -152,6 +153,7 @@ def project(
     folder = tmp_path / "project"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    _see_only_ours(tmp_path, monkeypatch)
 
     def call(arguments: Sequence[str]) -> Outcome:
         capfd.readouterr()
@@ -161,6 +163,20 @@ def project(
         return Outcome(code, captured.out, captured.err)
 
     return Project(folder, call)
+
+
+def _see_only_ours(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of the native driver that run beside these hold no run's lock: `destroy --orphans` would take theirs."""
+    if sys.platform != "linux":
+        return
+    from harness.drivers.native import NativeDriver
+
+    honest = NativeDriver.instances
+
+    def ours(driver: NativeDriver) -> list[InstanceRecord]:
+        return [record for record in honest(driver) if record.project.is_relative_to(folder)]
+
+    monkeypatch.setattr(NativeDriver, "instances", ours)
 
 
 def start(project: Project, *arguments: str) -> subprocess.Popen[str]:

@@ -95,7 +95,7 @@ class ConsoleObserver:
                 [
                     (style, f"  {mark} "),
                     ("bold" if result.outcome != "skipped" else "bright_black", f"{result.step:<12}"),
-                    ("bright_black" if result.outcome == "skipped" else "", f"  {summary}"),
+                    ("bright_black" if result.outcome == "skipped" else "", f"  {summary}" if summary else ""),
                     ("bright_black", f"  {seconds(result.duration)}" if result.outcome != "skipped" else ""),
                 ]
             )
@@ -155,7 +155,7 @@ class _StepState:
         if self.checks is not None:
             broken = self.checks.failed + self.checks.errors
             return _counts("checks", passed=self.checks.passed, failed=broken, skipped=self.checks.skipped)
-        names = ", ".join(self.hosts) if len(self.hosts) <= 4 else plural(len(self.hosts), "platform")
+        names = ", ".join(sorted(self.hosts)) if len(self.hosts) <= 4 else plural(len(self.hosts), "platform")
         if self.tasks:
             counted = _counts(**{name: self.tasks[name] for name in ("changed", "ok", "failed", "skipped")})
             return f"{names}  {counted}"
@@ -224,7 +224,7 @@ class _Progress:
 
         took = time.monotonic() - self._state.started
         latest = list(self._state.hosts.items())[-1:]
-        doing = "".join(f"{host}: {message}" for host, message in latest)[:70]
+        doing = "".join(f"{host}: {message}" if host else message for host, message in latest)[:70]
         self._spinner.text = Text.assemble(
             (f" {self._step:<12}", "bold"), f"  {self._state.summary() if self._state.tasks else doing}",
             (f"  {seconds(took)}", "bright_black"),

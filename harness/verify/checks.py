@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.errors import CommandTimedOut
 from harness.verify import processes
 from harness.verify.seen import Init, Path, Seen, Stat, Wanted
 
@@ -317,7 +318,11 @@ class CommandSucceeds(Question):
         return self.command
 
     def judge(self, seen: Seen) -> Verdict:
-        completed = seen.run(self.command)
+        try:
+            completed = seen.run(self.command)
+        except CommandTimedOut as error:
+            said = (error.stdout + error.stderr).decode(errors="backslashreplace")[-4000:]
+            return verdict(False, "exit status 0", error.message, command=self.command, hint=error.hint, detail=said)
         said = "\n".join(part for part in (completed.out.rstrip(), completed.err.rstrip()) if part)
         return verdict(
             completed.rc == 0,

@@ -58,7 +58,7 @@ class CheckItem(pytest.Item):
             return failure_text(self.check, error.verdict)
         if isinstance(error, HarnessError):
             hint = f"\n  hint      {error.hint}" if error.hint else ""
-            return f"{self.check.host}: {error.message}{hint}"
+            return f"{self.check.id}\n  error     {error.message}{hint}"
         return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Path, None, str]:

@@ -61,7 +61,8 @@ class Recorder:
 def _outcome(report: pytest.TestReport) -> str | None:
     """None where this phase leaves the outcome as it is."""
     if report.failed:
-        return "failed" if report.when == "call" else "error"
+        reached = all(name != f"{PROPERTY}unreachable" for name, _ in report.user_properties)
+        return "failed" if report.when == "call" and reached else "error"
     return "skipped" if report.skipped else None
 
 

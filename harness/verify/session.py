@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.connections.base import Connection
-from harness.errors import HarnessError
+from harness.errors import HarnessError, TransportFailed
 from harness.lifecycle.secrets import Mask
 from harness.models.verification import VerifyJob
 from harness.verify import JOB
@@ -20,7 +20,7 @@ from harness.verify.hosts import Address, Hosts, NobodyLeft
 from harness.verify.items import CheckItem
 from harness.verify.looks import Looks
 from harness.verify.plan_checks import checks_of, unique_ids
-from harness.verify.records import RECORDS, Recorder
+from harness.verify.records import PROPERTY, RECORDS, Recorder
 
 
 def install(config: pytest.Config, path: str) -> None:
@@ -64,6 +64,12 @@ class Session:
         self._looks.begin(item.check.host for item in session.items if isinstance(item, CheckItem))
         # xdist's workers have read it by now; a pytest that a test starts is none of ours.
         os.environ.pop(JOB, None)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        """A host that could not be reached says nothing about what it was asked: an error, and no failed test."""
+        if call.excinfo is not None and isinstance(call.excinfo.value, TransportFailed):
+            item.user_properties.append((f"{PROPERTY}unreachable", str(call.excinfo.value)))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> Generator[None, None, None]:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.connections import open_connection
-from harness.connections.base import Connection
+from harness.connections.base import Completed, Connection
+from harness.errors import CommandTimedOut
 from harness.models.config import ArtifactCheck
 from harness.models.endpoint import Local
 from harness.verify.checks import Check, CommandSucceeds, Question, Verdict
@@ -243,6 +244,14 @@ def test_validation_commands(local: Connection) -> None:
     # What is left behind by one command does not reach the next.
     assert not judge(local, CommandSucceeds("exit 1")).passed
     assert judge(local, CommandSucceeds("true")).passed
+
+
+def test_a_validation_command_that_does_not_end_fails() -> None:
+    def hang(_: str) -> Completed:
+        raise CommandTimedOut("did not end within 120 s", stdout=b"so far\n")
+
+    verdict = CommandSucceeds("sleep 600").judge(Seen(run=hang))
+    assert (verdict.passed, verdict.actual, verdict.detail) == (False, "did not end within 120 s", "so far\n")
 
 
 @pytest.mark.parametrize(

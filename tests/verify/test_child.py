@@ -16,8 +16,9 @@ from harness.cancellation import Cancellation
 from harness.deadline import Deadline, poll
 from harness.errors import HarnessError, InvalidInput
 from harness.models.config import ExpectedOutcome
+from harness.models.endpoint import Sandbox
 from harness.models.results import HostExecutionResult, Success, TaskExecutionResult
-from harness.models.verification import VerifyJob, VerifyOutcome
+from harness.models.verification import VerifyHost, VerifyJob, VerifyOutcome
 from harness.verify import run_verify
 from harness.verify.arguments import option_arguments
 from harness.verify.process import Standby
@@ -319,6 +320,18 @@ def test_with_xdist(make_job: JobMaker, tmp_path: Path) -> None:
     outcome = verify(job, tmp_path)
     assert (outcome.passed, outcome.failed, outcome.errors) == (3, 1, 0)
     assert outcome.task_validations[0].host == "node1"
+
+
+@pytest.mark.sandbox
+def test_a_host_that_cannot_be_reached_is_an_error_and_no_failure(make_job: JobMaker, tmp_path: Path) -> None:
+    expected = ExpectedOutcome.model_validate(
+        {"host": "node1", "tasks": [{"task_id": "t", "validation_commands": ["true"]}], "expected_method": "binary"}
+    )
+    gone = Sandbox(pid=2**22 - 1, start_time=1)
+    job = make_job(hosts=[VerifyHost(platform="node1", endpoint=gone)], expected=[expected])
+    write(job, "test_a.py", "def test_a(host):\n    host.run('true')\ndef test_b():\n    pass\n")
+    outcome = verify(job, tmp_path)
+    assert (outcome.passed, outcome.failed, outcome.skipped, outcome.errors) == (1, 0, 2, 2)
 
 
 def test_called_off_and_out_of_time(make_job: JobMaker, tmp_path: Path) -> None:

@@ -70,7 +70,8 @@ fn offset_at(seconds: i64) -> i64 {
     // SAFETY: both pointers are valid for the call; a zeroed tm is a valid one.
     unsafe {
         libc::localtime_r(&raw const moment, parts.as_mut_ptr());
-        parts.assume_init().tm_gmtoff
+        #[allow(clippy::useless_conversion)] // 32 bits on some targets
+        i64::from(parts.assume_init().tm_gmtoff)
     }
 }
 

@@ -311,6 +311,7 @@ fn unquote(value: &str) -> String {
 }
 
 /// Reads every argument: see `crate::survey`.
+#[cfg(unix)]
 pub(crate) fn survey(args: &Args, shell: bool) {
     let _ = CommandArgs::read(args, shell);
 }

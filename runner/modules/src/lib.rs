@@ -19,6 +19,7 @@ mod file;
 pub mod honours;
 #[cfg(unix)]
 mod lineinfile;
+#[cfg(unix)]
 mod mode;
 mod outcome;
 pub mod paths;

@@ -183,15 +183,19 @@ fn remove(own: &LineArgs, text: &mut Text, outcome: &mut Outcome) -> Result<Stri
     let line = own.line.as_deref().map(|line| text.own(without_end(line)));
     let search = own.search_string.as_deref().map(|search| text.own(search));
     let count = text.lines.len();
-    text.lines.retain(|existing| {
+    let mut kept = Vec::with_capacity(count);
+    for existing in std::mem::take(&mut text.lines) {
         let hit = match (&regex, &search, &line) {
-            (Some(regex), ..) => is_match(regex, without_end(existing)),
+            (Some(regex), ..) => is_match(regex, without_end(&existing))?,
             (None, Some(search), _) => existing.contains(search.as_str()),
-            (None, None, Some(line)) => without_end(existing) == line,
+            (None, None, Some(line)) => without_end(&existing) == line,
             (None, None, None) => false,
         };
-        !hit
-    });
+        if !hit {
+            kept.push(existing);
+        }
+    }
+    text.lines = kept;
     let found = count - text.lines.len();
     outcome.set("found", found);
     Ok(if found > 0 { format!("{found} line(s) removed") } else { String::new() })
@@ -201,8 +205,9 @@ fn compile(pattern: &str) -> Result<Regex, Failure> {
     pattern::compile(pattern, Flags::default()).map_err(Failure::new)
 }
 
-fn is_match(regex: &Regex, text: &str) -> bool {
-    regex.is_match(text).unwrap_or(false)
+/// A pattern may need more steps than the engine makes; that must not pass for "no match".
+fn is_match(regex: &Regex, text: &str) -> Result<bool, Failure> {
+    regex.is_match(text).map_err(|error| Failure::new(format!("regular expression {}: {error}", regex.as_str())))
 }
 
 /// Where lines stand that matter.
@@ -230,7 +235,7 @@ fn find(own: &LineArgs, text: &Text) -> Result<Found, Failure> {
     for (index, existing) in text.lines.iter().enumerate() {
         let bare = without_end(existing);
         let hit = match (&regex, &search) {
-            (Some(regex), _) => is_match(regex, bare),
+            (Some(regex), _) => is_match(regex, bare)?,
             (None, Some(search)) => existing.contains(search.as_str()),
             (None, None) => bare == line,
         };
@@ -242,8 +247,8 @@ fn find(own: &LineArgs, text: &Text) -> Result<Found, Failure> {
             exact_at = Some(index);
         }
         if let Some((anchor, offset)) = &anchor
-            && is_match(anchor, bare)
             && (found.insert.is_none() || !own.firstmatch)
+            && is_match(anchor, bare)?
         {
             found.insert = Some(index + offset);
         }

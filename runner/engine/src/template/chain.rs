@@ -59,6 +59,9 @@ pub(super) enum Backslashes {
 
 /// Rewrites an expression.
 pub(super) fn chained(text: &str, backslashes: Backslashes) -> String {
+    if nesting(text) > DEEPEST {
+        return text.to_owned(); // deeper than minijinja's parser goes: it will say so
+    }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let mut previous = ' ';
@@ -86,6 +89,22 @@ pub(super) fn chained(text: &str, backslashes: Backslashes) -> String {
         rest = &rest[taken..];
     }
     out
+}
+
+/// How deep brackets nest; each level is a level of recursion here.
+const DEEPEST: usize = 100;
+
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' => depth += 1,
+            b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 /// What becomes of the variable, keyword or filter that `rest` begins with, and how long it is.
@@ -338,6 +357,14 @@ mod tests {
         assert_eq!(rewritten("a['b'].c in d"), r"__must(a['b']['c'], 'a[\'b\'].c') in d");
         assert_eq!(rewritten("set ns.x = a.b"), "set ns.x = __must(a['b'], 'a.b')");
         assert_eq!(rewritten("a | ansible.builtin.to_json"), "a | to_json");
+    }
+
+    #[test]
+    fn depth_has_an_end() {
+        let text = "a[".repeat(100_000);
+        assert_eq!(rewritten(&text), text);
+        let text = format!("{}0{}", "a[".repeat(50_000), "]".repeat(50_000));
+        assert_eq!(rewritten(&text), text);
     }
 
     #[test]
