@@ -87,7 +87,7 @@ def test_options_reach_the_container(site: Site, tmp_path: Path) -> None:
             " $(cat /proc/sys/net/ipv4/ip_unprivileged_port_start) $(getent hosts far.example)"
         )
         assert connection.run(script).out.split() == (
-            ["blue", "3", "other", "nobody", "from", "outside", "1000", "7", "10.1.2.3", "far.example"]
+            ["blue", "3", "other", "nobody", "from", "outside", "2000", "7", "10.1.2.3", "far.example"]
         )
         assert connection.run("touch /shared/new").rc != 0
         sizes = connection.run("df -k --output=size /scratch /dev/shm").out.split()[1:]
