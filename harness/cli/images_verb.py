@@ -6,6 +6,8 @@ import json
 
 import click
 
+_in_docker = click.option("--docker", "in_docker", is_flag=True, help="Those in the Docker daemon (docker/NAME).")
+
 
 @click.group(name="images", help="List, build or prune images.")
 def command() -> None:
@@ -14,10 +16,14 @@ def command() -> None:
 
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
-def list_images(as_json: bool) -> None:
+@_in_docker
+def list_images(as_json: bool, in_docker: bool) -> None:
     """The catalogue, and what of it has been built."""
     from harness.drivers import images
 
+    if in_docker:
+        _list_docker(as_json)
+        return
     built = images.built()
     current = {recipe.folder for recipe in images.CATALOGUE.values()}
     if as_json:
@@ -38,9 +44,14 @@ def list_images(as_json: bool) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--force", is_flag=True, help="Build it anew: its packages grow stale.")
 @click.option("--max-age", type=float, metavar="DAYS", help="Build it anew if it is older than this.")
-def build(names: tuple[str, ...], force: bool, max_age: float | None) -> None:
+@_in_docker
+def build(names: tuple[str, ...], force: bool, max_age: float | None, in_docker: bool) -> None:
     """Build images from this machine's own package sources."""
     import time
+
+    if in_docker:
+        _build_docker(names, force=force, max_age=max_age)
+        return
 
     from harness.drivers import images
 
@@ -55,15 +66,62 @@ def build(names: tuple[str, ...], force: bool, max_age: float | None) -> None:
 
 @command.command("prune")
 @click.option("--all", "everything", is_flag=True, help="Also images of the present recipes.")
-def prune(everything: bool) -> None:
+@_in_docker
+def prune(everything: bool, in_docker: bool) -> None:
     """Remove images of earlier recipes. What a platform or a snapshot lies on stays."""
     from harness.drivers import images
 
+    if in_docker:
+        _prune_docker(everything)
+        return
     removed, left = images.prune(everything=everything)
     for image in removed:
         click.echo(f"removed {image.reference}, {image.size / 1e6:.0f} MB")
     for image in left:
         click.echo(f"left    {image.reference}: a platform or a snapshot lies on it")
+    if not removed and not left:
+        click.echo("nothing to remove")
+
+
+def _list_docker(as_json: bool) -> None:
+    from pathlib import Path
+
+    from harness.drivers.docker import shelf
+
+    found = shelf.listed(Path.cwd())
+    if as_json:
+        click.echo(json.dumps([image.model_dump() for image in found], indent=2))
+        return
+    for image in found:
+        if image.reference is None:
+            click.echo(f"{image.name:<18} not built: `harness images build --docker {image.name}`")
+        else:
+            click.echo(f"{image.name:<18} {image.reference:<46} {image.size / 1e6:>6.0f} MB  {_age(image.created)}")
+
+
+def _build_docker(names: tuple[str, ...], *, force: bool, max_age: float | None) -> None:
+    import time
+    from pathlib import Path
+
+    from harness.drivers.docker import shelf
+
+    oldest = None if max_age is None else time.time() - max_age * 86400
+    for name in names:
+        stale = oldest is not None and any(
+            image.name == name and image.reference and image.created < oldest for image in shelf.listed(Path.cwd())
+        )
+        tell = lambda line: click.echo(f"  {line}", err=True)  # noqa: E731
+        click.echo(f"{name}: {shelf.build(name, Path.cwd(), tell, force=force or stale)}")
+
+
+def _prune_docker(everything: bool) -> None:
+    from harness.drivers.docker import shelf
+
+    removed, left = shelf.prune(everything=everything)
+    for reference in removed:
+        click.echo(f"removed {reference}")
+    for reference in left:
+        click.echo(f"left    {reference}: a container or an image lies on it")
     if not removed and not left:
         click.echo("nothing to remove")
 

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from harness.errors import Unsupported
-from harness.models.endpoint import Endpoint, Local
+from harness.models.endpoint import Docker, Endpoint, Local
 
 if TYPE_CHECKING:
     from harness.connections.base import Connection
@@ -22,6 +22,10 @@ def open_connection(endpoint: Endpoint, *, name: str) -> Connection:
             from harness.connections.local import LocalConnection
 
             return LocalConnection(endpoint, name)
+        if isinstance(endpoint, Docker):
+            from harness.connections.docker import DockerConnection
+
+            return DockerConnection(endpoint, name)
         from harness.connections.sandbox import SandboxConnection
 
         return SandboxConnection(endpoint, name)

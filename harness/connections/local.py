@@ -10,11 +10,11 @@ from pathlib import Path
 
 assert sys.platform != "win32"
 
-from harness.connections.posix import PosixConnection
+from harness.connections.hosted import HostedConnection
 from harness.models.endpoint import Local
 
 
-class LocalConnection(PosixConnection):
+class LocalConnection(HostedConnection):
     def __init__(self, endpoint: Local, label: str) -> None:
         super().__init__(label, "this host" if endpoint.directory is None else endpoint.directory)
         self._directory = endpoint.directory

@@ -1,5 +1,5 @@
 # ruff: noqa: E402 (on Windows nothing below the assertion exists)
-"""A connection to a POSIX platform that a child process of this host can enter: this host itself, a sandbox."""
+"""A connection to a POSIX platform: what is the same whatever its channels are."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import functools
 import sys
 import threading
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 assert sys.platform != "win32"
 
 from harness.connections import transfer
 from harness.connections.base import Command, Completed, Connection, Process
-from harness.connections.channel import Channel, PipeChannel
+from harness.connections.channel import Channel
 from harness.connections.probe import probe
-from harness.connections.process import ANNOUNCE, READY, ChildProcess, Launch
 from harness.connections.script import Invocation, encode, in_shell
 from harness.connections.shell import REOPENS, NoFolder, PersistentShell
+from harness.connections.stream import ANNOUNCE, READY, StreamProcess
 from harness.errors import CommandTimedOut, TransportFailed
 from harness.models.facts import Facts
 
@@ -32,25 +32,24 @@ class PosixConnection(Connection):
     def __init__(self, label: str, detail: str) -> None:
         self.label = label
         self.name = f"{label} ({detail})"
-        self._shell = PersistentShell(label, self._open_channel)
+        self._shell = PersistentShell(label, self.open_channel)
         self._has_folder = True
         self._lock = threading.Lock()
-        self._processes: list[ChildProcess] = []
+        self._processes: list[StreamProcess] = []
         self._closed = False
-
-    @abstractmethod
-    def enter(self, argv: Sequence[str], *, pty: bool) -> list[str]:
-        """What runs on this host so that `argv` runs on the platform, with the same descriptors 0 to 2."""
 
     @abstractmethod
     def why_gone(self) -> str | None:
         """Why the platform cannot be reached any more, in words; None when it seems to be there."""
 
-    def host_cwd(self) -> str | None:
-        return None
+    @abstractmethod
+    def open_channel(self) -> Channel:
+        """To a new `sh` there. Raises TransportFailed."""
 
-    def host_env(self) -> Mapping[str, str] | None:
-        return None
+    @abstractmethod
+    def launch(self, text: str, description: str, *, stdin: bool, pty: bool) -> StreamProcess:
+        """A `sh -c` there that does `text` on a channel of its own and, without `pty`, ends with the status `$?` of
+        its last command; with it, `text` ends in `exec`. Raises TransportFailed."""
 
     def run(
         self,
@@ -110,11 +109,11 @@ class PosixConnection(Connection):
             process.kill()
         self._shell.close()
 
-    def channel(self, command: Command, *, stdin: bool = False) -> ChildProcess:
+    def channel(self, command: Command, *, stdin: bool = False) -> StreamProcess:
         """A process without a PTY, for streams of files."""
         return self._start(Invocation(command), stdin=stdin, pty=False)
 
-    def _start(self, invocation: Invocation, *, stdin: bool, pty: bool) -> ChildProcess:
+    def _start(self, invocation: Invocation, *, stdin: bool, pty: bool) -> StreamProcess:
         self._check_open()
         if pty:
             # No session of its own: it belongs to the one that has the terminal.
@@ -122,26 +121,9 @@ class PosixConnection(Connection):
         else:
             # A child of the first shell leads no process group, so that setsid need not fork and the pid stays true.
             inner = in_shell(invocation, session="$(command -v setsid)", announce=ANNOUNCE)
-            text = f"echo {READY.decode().strip()}\n(\n{inner}\n)\nexit $?"
+            text = f"echo {READY.decode().strip()}\n(\n{inner}\n)\n"
         encode(text)
-        launch = Launch(
-            argv=self.enter(["sh", "-c", text], pty=pty),
-            label=self.label,
-            description=str(invocation),
-            why_gone=self.why_gone,
-            cwd=self.host_cwd(),
-            env=self.host_env(),
-        )
-        process: ChildProcess
-        try:
-            if pty:
-                from harness.connections.terminal import TerminalProcess
-
-                process = TerminalProcess(launch)
-            else:
-                process = ChildProcess(launch, stdin=stdin)
-        except OSError as error:
-            raise self._unreachable(error) from error
+        process = self.launch(text, str(invocation), stdin=stdin, pty=pty)
         with self._lock:
             self._processes = [other for other in self._processes if not other.closed]
             self._processes.append(process)
@@ -155,18 +137,6 @@ class PosixConnection(Connection):
                 raise CommandTimedOut(
                     f"{error.message} and was killed", stdout=error.stdout, stderr=error.stderr
                 ) from error
-
-    def _open_channel(self) -> Channel:
-        gone = self.why_gone()
-        if gone:
-            raise TransportFailed(f"{self.label}: {gone}")
-        try:
-            return PipeChannel(self.enter(["sh"], pty=False), cwd=self.host_cwd(), env=self.host_env())
-        except OSError as error:
-            raise self._unreachable(error) from error
-
-    def _unreachable(self, error: OSError) -> TransportFailed:
-        return TransportFailed(f"{self.label}: {self.why_gone() or f'no shell could be started: {error}'}")
 
     def _check_open(self) -> None:
         if self._closed:

@@ -9,31 +9,21 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 assert sys.platform != "win32"
 
-from harness.connections.base import Completed, Process
 from harness.connections.processes import host_pid, kill_below, kill_session
-from harness.errors import CommandTimedOut, TransportFailed
+from harness.connections.stream import CHUNK, StreamProcess
 
-CHUNK = 1 << 18
 PIPE_SIZE = 1 << 16
 """Bytes that a pipe holds unless somebody asked for more, pipe(7)."""
-READY = b"harness-ready\n"
-ANNOUNCE = "printf '%s\\n' \"$$\"; "
-"""What the command's own shell says before the command takes its place: the pid to which signals go."""
-START_LIMIT = 60.0
-"""Seconds for the platform to start a shell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """`argv` runs on this host, says READY and a pid on stdout and then becomes the command.
-
-    `label` begins every message; `why_gone` tells why the platform cannot be reached any more, or None.
-    """
+    """`argv` runs on this host; the rest as `StreamProcess` has it."""
 
     argv: Sequence[str]
     label: str
@@ -43,15 +33,12 @@ class Launch:
     env: Mapping[str, str] | None = None
 
 
-class ChildProcess(Process):
-    """Without a PTY. All reading and writing is done by the caller's own thread: none of ours, so none to leak."""
+class ChildProcess(StreamProcess):
+    """Without a PTY."""
 
     def __init__(self, launch: Launch, *, stdin: bool) -> None:
+        super().__init__(launch.label, launch.description, launch.why_gone)
         self._launch = launch
-        self._started = time.monotonic()
-        self._out, self._err = bytearray(), bytearray()
-        self._ended_at: float | None = None
-        self._closed = False
         self._popen = self._spawn(stdin=stdin)
         self._stdin = self._popen.stdin.fileno() if self._popen.stdin else None
         self._readers = self._streams()
@@ -66,43 +53,6 @@ class ChildProcess(Process):
             self.kill()
             raise
 
-    def lines(self) -> Iterator[bytes]:
-        while True:
-            while (at := self._out.find(b"\n")) >= 0:
-                line = bytes(self._out[: at + 1])
-                del self._out[: at + 1]
-                yield line
-            if not self._pump(None) and b"\n" not in self._out:
-                break
-        if self._out:
-            line = bytes(self._out)
-            self._out.clear()
-            yield line
-
-    def chunks(self) -> Iterator[bytes]:
-        """stdout as it comes, in pieces of any size: for streams of files."""
-        more = True
-        while more:
-            more = self._pump(None)
-            if self._out:
-                piece = bytes(self._out)
-                self._out.clear()
-                yield piece
-
-    def write(self, data: bytes) -> None:
-        left = memoryview(data)
-        while left:
-            if self._stdin is None:
-                raise TransportFailed(f"{self._launch.label}: the stdin of {self._launch.description} is closed")
-            try:
-                left = left[os.write(self._stdin, left[:CHUNK]) :]
-            except BlockingIOError:
-                self._pump(None, write=True)
-            except OSError as error:  # EPIPE, and EIO of a PTY
-                raise TransportFailed(
-                    f"{self._launch.label}: {self._launch.description} reads no more of its stdin"
-                ) from error
-
     def close_stdin(self) -> None:
         if self._stdin is not None and self._popen.stdin:
             self._stdin = None
@@ -115,49 +65,13 @@ class ChildProcess(Process):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(os.getpgid(leader), number)
 
-    def wait(self, timeout: float | None = None) -> Completed:
-        until = None if timeout is None else time.monotonic() + timeout
-        while self._pump(until):
-            if until is not None and time.monotonic() >= until and self._popen.poll() is None:
-                raise CommandTimedOut(
-                    f"{self._launch.label}: {self._launch.description} did not end within {timeout:g} s",
-                    stdout=bytes(self._out),
-                    stderr=bytes(self._err),
-                )
-        out = bytes(self._out)
-        self._out.clear()
-        ended = self._ended_at or time.monotonic()
-        return Completed(self._status(), out, bytes(self._err), ended - self._started)
-
-    def communicate(self, stdin: bytes, timeout: float | None) -> Completed:
-        """Write all of stdin, unless the command does not want it, and wait."""
-        until = None if timeout is None else time.monotonic() + timeout
-        left = memoryview(stdin)
-        while left and self._stdin is not None and not (until is not None and time.monotonic() >= until):
-            try:
-                left = left[os.write(self._stdin, left[:CHUNK]) :]
-            except BlockingIOError:
-                self._pump(until, write=True)
-            except OSError:
-                break
-        if not left or self._ended_at is not None or until is None:
-            self.close_stdin()
-        return self.wait(None if until is None else max(0.0, until - time.monotonic()))
-
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
-    def interact(self) -> int:
-        raise TransportFailed(f"{self._launch.label}: {self._launch.description} was started without a terminal")
-
     def kill(self) -> None:
         if self._closed:
             return
         self._closed = True
         self.close_stdin()
         if self._popen.poll() is None:
-            leader = self._host_leader() if hasattr(self, "_leader") else None
+            leader = self._host_leader()
             if leader is not None:
                 kill_session(leader)
             kill_below(self._popen.pid)
@@ -166,6 +80,17 @@ class ChildProcess(Process):
         self._close_streams()
         if self._pidfd is not None:
             os.close(self._pidfd)
+
+    @property
+    def _stdin_open(self) -> bool:
+        return self._stdin is not None
+
+    def _write_some(self, data: memoryview) -> int:
+        assert self._stdin is not None
+        return os.write(self._stdin, data)
+
+    def _has_ended(self) -> bool:
+        return self._popen.poll() is not None
 
     def _spawn(self, *, stdin: bool) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -190,27 +115,6 @@ class ChildProcess(Process):
             if stream:
                 stream.close()
 
-    def _handshake(self) -> int | None:
-        """The command's pid on the platform; None when it was never started (its cwd or user is missing)."""
-        until = time.monotonic() + START_LIMIT
-        if self._greeting(until) != READY.strip():
-            words = self._err.decode(errors="replace").strip()[-2000:] or self._out.decode(errors="replace").strip()
-            gone = self._launch.why_gone()
-            what = f"{self._launch.description} could not be started: {words or f'no shell within {START_LIMIT:g} s'}"
-            raise TransportFailed(f"{self._launch.label}: {gone or what}")
-        pid = self._greeting(until)
-        return int(pid) if pid and pid.isdigit() else None
-
-    def _greeting(self, until: float) -> bytes | None:
-        while b"\n" not in self._out:
-            if not self._pump(until) and b"\n" not in self._out:
-                return None
-            if time.monotonic() >= until:
-                return None
-        line, _, rest = bytes(self._out).partition(b"\n")
-        self._out[:] = rest
-        return line.strip(b"\r")
-
     def _host_leader(self) -> int | None:
         return None if self._leader is None else host_pid(self._popen.pid, self._leader)
 
@@ -219,10 +123,7 @@ class ChildProcess(Process):
         return 128 - code if code < 0 else code
 
     def _pump(self, until: float | None, *, write: bool = False, also: int | None = None) -> bool:
-        """Wait until something can be read (or written, or read from `also`), and read it. False once it has ended.
-
-        A process left in the background may hold the streams open for ever: what counts is the end of the command.
-        """
+        # A process left in the background may hold the streams open for ever: what counts is the end of the command.
         if self._ended_at is not None:
             return False
         if self._popen.poll() is not None:

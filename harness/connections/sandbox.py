@@ -9,12 +9,12 @@ from pathlib import Path
 
 assert sys.platform != "win32"
 
-from harness.connections.posix import PosixConnection
+from harness.connections.hosted import HostedConnection
 from harness.models.endpoint import Sandbox
 from harness.sandbox.command import enter_command
 
 
-class SandboxConnection(PosixConnection):
+class SandboxConnection(HostedConnection):
     def __init__(self, endpoint: Sandbox, label: str) -> None:
         super().__init__(label, f"sandbox {endpoint.pid}")
         self._endpoint = endpoint

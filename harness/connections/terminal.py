@@ -14,12 +14,14 @@ import termios
 import threading
 import time
 import tty
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 assert sys.platform != "win32"
 
-from harness.connections.process import CHUNK, ChildProcess, Launch
+from harness.connections.process import ChildProcess, Launch
+from harness.connections.stream import CHUNK, StreamProcess
 
 END_OF_FILE = b"\x04"
 _TAKE = 'exec 0<>"$0" 1>&0 2>&0 && exec "$@"'
@@ -27,27 +29,16 @@ _TAKE = 'exec 0<>"$0" 1>&0 2>&0 && exec "$@"'
 run between fork and exec, which is not safe where there are threads."""
 
 
-class TerminalProcess(ChildProcess):
-    """stdout and stderr are one, as on any terminal."""
+class TerminalStream(StreamProcess):
+    """A process whose stdout and stderr are one, as on any terminal. The PTY may be here or there."""
 
-    def __init__(self, launch: Launch) -> None:
-        self._master, self._slave = os.openpty()
-        try:
-            _copy_size(self._master)
-            super().__init__(launch, stdin=True)
-        except BaseException:
-            self._close_streams()
-            raise
-
-    def close_stdin(self) -> None:
-        """What a person does: Ctrl-D."""
-        if self._stdin is not None:
-            with contextlib.suppress(OSError):
-                os.write(self._stdin, END_OF_FILE)
+    @abstractmethod
+    def _resize(self) -> None:
+        """Give the PTY the size of our own terminal."""
 
     def interact(self) -> int:
         source, target = 0, 1
-        with _raw(source), _resized(self._master):
+        with _raw(source), _resized(self._resize):
             keyboard: int | None = source
             press: float | None = None
             while True:
@@ -72,6 +63,28 @@ class TerminalProcess(ChildProcess):
         self._out.clear()
         while left:
             left = left[os.write(target, left) :]
+
+
+class TerminalProcess(ChildProcess, TerminalStream):
+    """The PTY is one of this host."""
+
+    def __init__(self, launch: Launch) -> None:
+        self._master, self._slave = os.openpty()
+        try:
+            _copy_size(self._master)
+            super().__init__(launch, stdin=True)
+        except BaseException:
+            self._close_streams()
+            raise
+
+    def close_stdin(self) -> None:
+        """What a person does: Ctrl-D."""
+        if self._stdin is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._stdin, END_OF_FILE)
+
+    def _resize(self) -> None:
+        _copy_size(self._master)
 
     def _spawn(self, *, stdin: bool) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -111,18 +124,18 @@ def _raw(descriptor: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _resized(master: int) -> Iterator[None]:
+def _resized(resize: Callable[[], None]) -> Iterator[None]:
     """The PTY has our terminal's size, and follows it."""
 
     def follow(number: int, frame: FrameType | None) -> None:
-        _copy_size(master)
+        resize()
 
     if threading.current_thread() is not threading.main_thread() or not os.isatty(0):
         yield
         return
     before = signal.signal(signal.SIGWINCH, follow)
     try:
-        _copy_size(master)
+        resize()
         yield
     finally:
         signal.signal(signal.SIGWINCH, before)

@@ -27,7 +27,7 @@ from harness.errors import HarnessError, TransportFailed
 
 if TYPE_CHECKING:
     from harness.connections.base import Command, Completed
-    from harness.connections.process import ChildProcess
+    from harness.connections.stream import StreamProcess
 
 CHUNK = 1 << 20
 SMALL = 1 << 20
@@ -83,7 +83,7 @@ class Mover(Protocol):
 
     def run(self, command: Command, *, stdin: bytes = ..., timeout: float | None = ...) -> Completed: ...
 
-    def channel(self, command: Command, *, stdin: bool = ...) -> ChildProcess: ...
+    def channel(self, command: Command, *, stdin: bool = ...) -> StreamProcess: ...
 
 
 def push(connection: Mover, source: bytes | Path, destination: str, mode: int | None) -> None:
@@ -286,7 +286,7 @@ def _check(done: Completed, connection: Mover, path: str, verb: str = "written")
 class _Sink:
     """What tarfile writes to."""
 
-    def __init__(self, process: ChildProcess) -> None:
+    def __init__(self, process: StreamProcess) -> None:
         self._process = process
 
     def write(self, data: bytes) -> int:
@@ -297,7 +297,7 @@ class _Sink:
 class _Source(RawIOBase):
     """What tarfile reads from."""
 
-    def __init__(self, process: ChildProcess) -> None:
+    def __init__(self, process: StreamProcess) -> None:
         self._pieces = process.chunks()
         self._left = memoryview(b"")
 

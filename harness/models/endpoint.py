@@ -42,4 +42,22 @@ class Sandbox(StrictModel):
     cannot be changed, so no package, no service and no other user's file."""
 
 
-Endpoint = Annotated[Local | Sandbox, Field(discriminator="kind")]
+class DaemonAddress(StrictModel):
+    """A Docker-compatible daemon: `unix://`, `tcp://` or `ssh://`; the paths are those of TLS credentials."""
+
+    url: str
+    cacert_path: str | None = None
+    cert_path: str | None = None
+    key_path: str | None = None
+    tls_verify: bool = False
+
+
+class Docker(StrictModel):
+    """A container, by the daemon's own id of it: a later container of the same name is another one."""
+
+    kind: Literal["docker"] = "docker"
+    container: str
+    daemon: DaemonAddress
+
+
+Endpoint = Annotated[Local | Sandbox | Docker, Field(discriminator="kind")]

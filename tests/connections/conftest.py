@@ -31,12 +31,42 @@ def sandbox_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpo
             site.destroy(instance)
 
 
-@pytest.fixture(params=["local", pytest.param("sandbox", marks=pytest.mark.sandbox)])
+@pytest.fixture(scope="session")
+def docker_endpoint() -> Iterator[Endpoint]:
+    """A container made by hand: the driver has tests of its own."""
+    from harness import daemon
+    from harness.errors import HarnessError
+    from harness.models.endpoint import Docker
+    from tests.docker_images import ensure_base
+
+    try:
+        address = daemon.default_address()
+        client = daemon.connect(address, timeout=30)
+    except HarnessError as error:
+        pytest.skip(f"no Docker daemon here: {error.message}")
+    made = client.create_container(
+        ensure_base(), ["sleep", "infinity"], host_config=client.create_host_config(init=True)
+    )
+    try:
+        client.start(made["Id"])
+        yield Docker(container=made["Id"], daemon=address)
+    finally:
+        client.remove_container(made["Id"], force=True)
+        client.close()
+
+
+@pytest.fixture(
+    params=[
+        "local",
+        pytest.param("sandbox", marks=pytest.mark.sandbox),
+        pytest.param("docker", marks=pytest.mark.docker),
+    ]
+)
 def connection(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connection]:
     if request.param == "local":
         endpoint: Endpoint = Local(directory=str(tmp_path))
     else:
-        endpoint = request.getfixturevalue("sandbox_endpoint")
+        endpoint = request.getfixturevalue(f"{request.param}_endpoint")
     with open_connection(endpoint, name="node1") as opened:
         yield opened
 

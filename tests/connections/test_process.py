@@ -188,9 +188,10 @@ with open_connection(endpoint, name="node1") as connection, connection.start(sys
 
 
 def endpoint_of(connection: Connection, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if "sandbox" in connection.name:
-        text: str = request.getfixturevalue("sandbox_endpoint").model_dump_json()
-        return text
+    for kind, word in (("sandbox", "sandbox"), ("docker", "container")):
+        if f"({word} " in connection.name:
+            text: str = request.getfixturevalue(f"{kind}_endpoint").model_dump_json()
+            return text
     return f'{{"kind": "local", "directory": "{tmp_path}"}}'
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from harness.deadline import Deadline
 from harness.drivers.base import Driver, PlatformSpec, RunId, ScenarioRef
 from harness.registry import driver
+from tests import docker_images
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Subject:
     image: str | None = None
     broken_image: str | None = None
     ready: float = 60.0
+    prepare: Callable[[], object] | None = None
+    """What must be there before a test, whatever its cache folder."""
     marks: tuple[pytest.MarkDecorator, ...] = ()
 
     def driver(self) -> Driver:
@@ -44,6 +47,13 @@ SUBJECTS = {
     subject.name: subject
     for subject in (
         Subject("fake", broken={"faults": {"create": "no space left"}}),
+        Subject(
+            "docker",
+            broken={"volumes": ["/no such:relative"]},
+            image=docker_images.BASE,
+            prepare=docker_images.ensure_base,
+            marks=(pytest.mark.docker,),
+        ),
         Subject("native", broken={"shares": ["/no/such/folder:/mnt"]}, marks=(pytest.mark.sandbox,)),
     )
 }

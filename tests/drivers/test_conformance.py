@@ -81,10 +81,12 @@ class World:
 
 @pytest.fixture(params=[pytest.param(subject, id=name, marks=subject.marks) for name, subject in SUBJECTS.items()])
 def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    subject: Subject = request.param
     monkeypatch.setenv("HARNESS_FAKE", "1")
+    if subject.prepare is not None and not subject.driver().diagnose():
+        subject.prepare()
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("HARNESS_FAKE_DIR", raising=False)
-    subject: Subject = request.param
     problems = subject.driver().diagnose()
     if problems:
         pytest.skip("; ".join(map(str, problems)))
@@ -94,6 +96,10 @@ def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     for record in world.instances():
         world.driver.reap(record)
     assert world.instances() == []
+    if Capability.SNAPSHOT in world.driver.capabilities:
+        with world.open() as site:
+            for snapshot in site.snapshots():
+                site.delete_snapshot(snapshot)
 
 
 def record_of(world: World, instance: Instance) -> InstanceRecord:

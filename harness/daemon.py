@@ -1,0 +1,176 @@
+"""Clients of Docker-compatible daemons: which one is meant, and what its refusals mean.
+
+The docker SDK is imported on first use only: it costs 0.2 s, and is an extra.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import HarnessError
+from harness.models.endpoint import DaemonAddress
+
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
+DEFAULT = "unix:///var/run/docker.sock"
+OLDEST_API = (1, 41)
+"""Engine 20.10: the first with `cgroupns_mode` and platforms on create."""
+TIMEOUT = 120
+"""Seconds that the daemon may be silent; a commit or a large layer takes its time."""
+
+
+class DaemonFailed(HarnessError):
+    """The daemon cannot be reached, or is not one that we can work with."""
+
+
+def default_address() -> DaemonAddress:
+    """As the docker command has it: DOCKER_HOST, then DOCKER_CONTEXT or the current context, then the usual socket;
+    where that is missing, a rootless daemon's or Podman's socket. Raises DaemonFailed for an unknown context."""
+    host = os.environ.get("DOCKER_HOST")
+    if host:
+        return _from_environment(host)
+    return _from_context() or DaemonAddress(url=_usual_socket())
+
+
+def _from_environment(host: str) -> DaemonAddress:
+    folder = os.environ.get("DOCKER_CERT_PATH")
+    verify = os.environ.get("DOCKER_TLS_VERIFY", "") not in ("", "0")
+    if not (verify or folder):
+        return DaemonAddress(url=host)
+    place = Path(folder) if folder else Path.home() / ".docker"
+    return DaemonAddress(
+        url=host,
+        cacert_path=str(place / "ca.pem"),
+        cert_path=str(place / "cert.pem"),
+        key_path=str(place / "key.pem"),
+        tls_verify=verify,
+    )
+
+
+def _from_context() -> DaemonAddress | None:
+    """None for the default context."""
+    named = os.environ.get("DOCKER_CONTEXT")
+    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    if not named and not (folder / "config.json").is_file():
+        return None
+    _sdk()
+    from docker.context import ContextAPI
+    from docker.errors import DockerException
+
+    try:
+        context = ContextAPI.get_context(named)
+    except (DockerException, OSError, ValueError, KeyError) as error:
+        raise DaemonFailed(f"docker context: {error}", hint="docker context ls") from error
+    if context is None:
+        raise DaemonFailed(
+            f"there is no docker context {named or 'as config.json names it'!r}", hint="docker context ls; or unset it"
+        )
+    if context.name == "default" or not context.Host:
+        return None
+    tls = context.TLSConfig
+    certificate, key = (tls.cert if tls and tls.cert else (None, None)) or (None, None)
+    return DaemonAddress(
+        url=context.Host,
+        cacert_path=tls.ca_cert if tls else None,
+        cert_path=certificate,
+        key_path=key,
+        tls_verify=bool(tls and tls.verify),
+    )
+
+
+def _usual_socket() -> str:
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    places = [Path("/var/run/docker.sock")]
+    places += [Path(runtime) / name for name in ("docker.sock", "podman/podman.sock")] if runtime else []
+    places.append(Path("/run/podman/podman.sock"))
+    return next((f"unix://{place}" for place in places if place.exists()), DEFAULT)
+
+
+def connect(address: DaemonAddress, *, timeout: float = TIMEOUT) -> APIClient:
+    """A client of its own (not to be shared by threads that stream). Raises DaemonFailed."""
+    _sdk()
+    import requests
+    from docker.api.client import APIClient
+    from docker.errors import DockerException
+    from docker.tls import TLSConfig
+
+    _knock(address)
+    try:
+        tls: TLSConfig | bool = False
+        if address.cacert_path or address.cert_path or address.tls_verify:
+            pair = (address.cert_path, address.key_path) if address.cert_path and address.key_path else None
+            tls = TLSConfig(client_cert=pair, ca_cert=address.cacert_path, verify=address.tls_verify)
+        # The system's ssh knows the user's own configuration, keys and agent.
+        client = APIClient(base_url=address.url, version="auto", timeout=int(timeout), tls=tls, use_ssh_client=True)
+    except (DockerException, requests.RequestException, OSError, ValueError) as error:
+        raise unreachable(address, error) from error
+    version = str(client.api_version)
+    if tuple(int(part) for part in version.split(".")) < OLDEST_API:
+        client.close()
+        raise DaemonFailed(
+            f"the daemon at {address.url} is too old: its API is {version}",
+            hint="Docker Engine 20.10 (API 1.41) or newer is needed",
+        )
+    return client
+
+
+def _knock(address: DaemonAddress) -> None:
+    """The SDK forgets to close a socket that cannot be connected. Raises DaemonFailed."""
+    path = address.url.removeprefix("unix://")
+    if path != address.url and sys.platform != "win32":
+        with socket.socket(socket.AF_UNIX) as door:
+            try:
+                door.connect(path)
+            except OSError as error:
+                raise unreachable(address, error) from error
+
+
+def unreachable(address: DaemonAddress, error: BaseException) -> DaemonFailed:
+    """Which of the usual reasons it is, and its cure."""
+    what = f"no daemon answers at {address.url}"
+    numbers = {cause.errno for cause in _causes(error) if isinstance(cause, OSError)}
+    text = str(error)
+    if errno.EACCES in numbers or "Permission denied" in text:
+        return DaemonFailed(
+            f"{what}: this user may not use it", hint="sudo usermod -aG docker $USER, and log in again; or run as root"
+        )
+    if errno.ENOENT in numbers or "No such file" in text:
+        return DaemonFailed(f"{what}: there is no such socket", hint=_start_hint(address))
+    if errno.ECONNREFUSED in numbers or "Connection refused" in text:
+        return DaemonFailed(f"{what}: the connection is refused, the daemon is down", hint=_start_hint(address))
+    if address.url.startswith("ssh://"):
+        return DaemonFailed(f"{what}: {text}", hint=f"does `docker -H {address.url} version` answer?")
+    return DaemonFailed(f"{what}: {text}", hint=_start_hint(address))
+
+
+def _start_hint(address: DaemonAddress) -> str:
+    if address.url.startswith("unix://"):
+        return "start it (systemctl start docker, or dockerd), or name another daemon by DOCKER_HOST"
+    return "is it running, and is DOCKER_HOST (or the docker context) right?"
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """The error and what lies below it: requests and urllib3 wrap one another's in arguments."""
+    found: list[BaseException] = []
+    left = [error]
+    while left:
+        one = left.pop()
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            left += [one.__cause__, one.__context__, *(arg for arg in one.args if isinstance(arg, BaseException))]
+    return found
+
+
+def _sdk() -> None:
+    try:
+        import docker  # noqa: F401
+    except ImportError as error:
+        raise DaemonFailed(
+            "the docker driver needs the Python package docker", hint="pip install 'harness-e2e[docker]'"
+        ) from error

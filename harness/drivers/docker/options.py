@@ -1,0 +1,185 @@
+"""What a platform of the docker driver may say about itself: Molecule's keys under Molecule's names, and a few more."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from harness.models.serde import StrictModel
+
+_CAPABILITY = re.compile(r"^(CAP_)?[A-Z_]+$")
+_SIZE = re.compile(r"^[1-9][0-9]*[bkmg]?b?$", re.IGNORECASE)
+_PORT = re.compile(r"^(\[?[0-9A-Fa-f.:]*\]?:)?([0-9]*:)?[0-9]+(-[0-9]+)?(/(tcp|udp|sctp))?$")
+_DEVICE = re.compile(r"^/[^:]+(:/[^:]+)?(:[rwm]{1,3})?$")
+_ULIMIT = re.compile(r"^[a-z]+[:=]-?[0-9]+(:-?[0-9]+)?$")
+_TMPFS = re.compile(r"^/[^:]*(:.+)?$")
+
+
+class Credentials(StrictModel):
+    username: str
+    password: SecretStr
+    email: str | None = None
+
+
+class Registry(StrictModel):
+    """Where the image is pulled from. Put the password into a variable: `password: $REGISTRY_PASSWORD`."""
+
+    url: str
+    credentials: Credentials | None = None
+
+
+class NetworkMembership(StrictModel):
+    """A network that exists already."""
+
+    name: str
+    aliases: list[str] = Field(default_factory=list)
+    ipv4_address: str | None = None
+    ipv6_address: str | None = None
+
+
+class DockerOptions(StrictModel):
+    """The keys beside the common ones. Relative paths are taken from the scenario's folder."""
+
+    init: Literal["none", "systemd"] = "none"
+    """What PID 1 is. `systemd` needs an image that has it, and no `privileged`."""
+    command: str | list[str] | None = None
+    """PID 1, unless `override_command` is false: then the image's own."""
+    override_command: bool = True
+    tty: bool = False
+    hostname: str | None = None
+    """The platform's name unless given."""
+    user: str | None = None
+    env: dict[str, str] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
+
+    pre_build_image: bool = True
+    """false: an image with Python and sudo is built on the one that is named, or by `dockerfile`."""
+    dockerfile: str | None = None
+    """A Dockerfile (`.j2`: a template that knows `item`); its folder is the build's context."""
+    buildargs: dict[str, str] = Field(default_factory=dict)
+    cache_from: list[str] = Field(default_factory=list)
+    pull: bool = False
+    """Pull the image although it is there."""
+    platform: str | None = None
+    """`linux/arm64`: of which platform the image shall be."""
+    registry: Registry | None = None
+
+    privileged: bool = False
+    capabilities: list[str] = Field(default_factory=list)
+    """Beside Docker's default set, with or without `CAP_`."""
+    cap_drop: list[str] = Field(default_factory=list)
+    security_opts: list[str] = Field(default_factory=list)
+    devices: list[str] = Field(default_factory=list)
+    sysctls: dict[str, str] = Field(default_factory=dict)
+    ulimits: list[str] = Field(default_factory=list)
+    """`nofile:262144:262144`."""
+    cgroupns_mode: Literal["host", "private"] | None = None
+    pid_mode: str | None = None
+    runtime: str | None = None
+    memory: str | None = None
+    """The most memory: bytes with k, m or g; a bare number is MiB."""
+    memory_swap: str | None = None
+    cpus: float | None = Field(default=None, gt=0)
+    shm_size: str | None = None
+
+    volumes: list[str] = Field(default_factory=list)
+    """`SOURCE:TARGET[:ro]`; SOURCE is a path or the name of a volume."""
+    keep_volumes: bool = False
+    """Leave the image's anonymous volumes when the platform is destroyed."""
+    tmpfs: list[str] = Field(default_factory=list)
+
+    exposed_ports: list[str] = Field(default_factory=list)
+    published_ports: list[str] = Field(default_factory=list)
+    """`[ADDRESS:][HOST_PORT:]PORT[/udp]`."""
+    dns_servers: list[str] = Field(default_factory=list)
+    etc_hosts: dict[str, str] = Field(default_factory=dict)
+    network_mode: str | None = None
+    """Instead of the scenario's own network: bridge, host, none, container:NAME."""
+    networks: list[NetworkMembership] = Field(default_factory=list)
+    """Joined beside the scenario's own network."""
+    purge_networks: bool = False
+    """Join only `networks`."""
+
+    restart_policy: Literal["no", "always", "on-failure", "unless-stopped"] = "no"
+    restart_retries: int = Field(default=0, ge=0)
+    stop_signal: str | None = None
+
+    docker_host: str | None = None
+    """Another daemon than DOCKER_HOST or the docker context names: unix://, tcp:// or ssh://."""
+    cacert_path: str | None = None
+    cert_path: str | None = None
+    key_path: str | None = None
+    tls_verify: bool = False
+
+    @field_validator("capabilities", "cap_drop")
+    @classmethod
+    def _capabilities(cls, value: list[str]) -> list[str]:
+        return _all(value, _CAPABILITY, "a capability such as NET_ADMIN")
+
+    @field_validator("devices")
+    @classmethod
+    def _devices(cls, value: list[str]) -> list[str]:
+        return _all(value, _DEVICE, "/DEVICE[:/INSIDE][:rwm]")
+
+    @field_validator("ulimits")
+    @classmethod
+    def _ulimits(cls, value: list[str]) -> list[str]:
+        return _all(value, _ULIMIT, "NAME:SOFT[:HARD]")
+
+    @field_validator("published_ports", "exposed_ports", mode="before")
+    @classmethod
+    def _ports(cls, value: object) -> object:
+        if isinstance(value, list):
+            value = [str(port) if isinstance(port, int) and not isinstance(port, bool) else port for port in value]
+            _all([port for port in value if isinstance(port, str)], _PORT, "[ADDRESS:][HOST_PORT:]PORT[/udp]")
+        return value
+
+    @field_validator("tmpfs", mode="before")
+    @classmethod
+    def _tmpfs(cls, value: object) -> object:
+        """A mapping of path to options is as good."""
+        if isinstance(value, dict):
+            value = [f"{path}:{options}" if options else str(path) for path, options in value.items()]
+        if isinstance(value, list):
+            _all([path for path in value if isinstance(path, str)], _TMPFS, "/PATH[:OPTIONS]")
+        return value
+
+    @field_validator("env", "sysctls", "buildargs", "labels", mode="before")
+    @classmethod
+    def _scalars(cls, value: object) -> object:
+        """YAML's numbers and truth values are meant as they are written."""
+        if not isinstance(value, dict):
+            return value
+        shown = {True: "true", False: "false"}
+        return {
+            key: shown[one] if isinstance(one, bool) else str(one) if isinstance(one, int | float) else one
+            for key, one in value.items()
+        }
+
+    @field_validator("memory", "memory_swap", "shm_size", mode="before")
+    @classmethod
+    def _size(cls, value: object) -> object:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return f"{value}m"
+        if isinstance(value, str) and not _SIZE.match(value):
+            raise ValueError(f"{value!r} is not a size such as 512m or 2g")
+        return value
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> DockerOptions:
+        if self.init == "systemd" and (self.command is not None or not self.override_command):
+            raise ValueError("`init: systemd` says what PID 1 is; leave out `command` and `override_command`")
+        if not self.override_command and self.command is not None:
+            raise ValueError("`command` needs `override_command: true`")
+        if self.network_mode is not None and (self.networks or self.purge_networks):
+            raise ValueError("`network_mode` and `networks` exclude each other")
+        return self
+
+
+def _all(values: list[str], pattern: re.Pattern[str], meant: str) -> list[str]:
+    for value in values:
+        if not pattern.match(value):
+            raise ValueError(f"{value!r} is not {meant}")
+    return values

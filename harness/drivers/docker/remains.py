@@ -1,0 +1,119 @@
+"""What of ours exists in the daemons, and its removal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import daemon
+from harness.drivers.base import InstanceRecord
+from harness.drivers.docker import daemons, labels, refusals
+from harness.models.endpoint import DaemonAddress
+
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
+_GONE_SECONDS = 30.0
+
+
+@contextmanager
+def client(address: DaemonAddress) -> Iterator[APIClient]:
+    opened = daemon.connect(address)
+    try:
+        with refusals.explained("", address):
+            yield opened
+    finally:
+        opened.close()
+
+
+def instances() -> list[InstanceRecord]:
+    """Raises DaemonFailed when a daemon cannot be asked on which this user has had platforms."""
+    found: list[InstanceRecord] = []
+    for address in daemons.known():
+        try:
+            with client(address) as asked:
+                found += _instances(asked, address.url)
+        except daemon.DaemonFailed:
+            if daemons.is_remembered(address):
+                raise
+    return sorted(found, key=lambda record: record.created)
+
+
+def _instances(asked: APIClient, url: str) -> list[InstanceRecord]:
+    """Containers, and networks that none of them needs."""
+    rows = asked.containers(all=True, filters={"label": [labels.RUN]})
+    found = [record for row in rows if (record := labels.of_container(row, url))]
+    needed = {record.detail["network"] for record in found}
+    for network in asked.networks(filters={"label": [labels.RUN]}):
+        record = labels.record(network.get("Labels") or {}, network["Name"], "unused", url, kind="network")
+        if record is not None and record.id not in needed:
+            found.append(record)
+    return found
+
+
+def reap(record: InstanceRecord) -> None:
+    for address in daemons.known():
+        if address.url == record.detail.get("daemon", address.url):
+            with client(address) as asked:
+                remove(asked, record.id, record.detail.get("network") or record.id)
+                remove_images(asked, str(record.run), record.project)
+            return
+    raise daemon.DaemonFailed(f"the daemon {record.detail.get('daemon')} of {record.id} is not known any more")
+
+
+def remove(asked: APIClient, name: str, network: str, *, volumes: bool = True) -> None:
+    """The container with its anonymous volumes, and its network when nobody else needs it; a second call does
+    nothing."""
+    remove_container(asked, name, volumes=volumes)
+    remove_network(asked, network)
+
+
+def remove_container(asked: APIClient, name: str, *, volumes: bool = True) -> None:
+    from docker.errors import APIError, NotFound
+
+    until = time.monotonic() + _GONE_SECONDS
+    while True:
+        try:
+            row: dict[str, Any] = asked.inspect_container(name)
+            if row["Config"]["Labels"].get(labels.PREFIX + "name") != name:
+                return  # a stranger's
+            asked.remove_container(row["Id"], v=volumes, force=True)
+            return
+        except NotFound:
+            return
+        except APIError as error:  # "removal of container X is already in progress"
+            if error.status_code not in (409, 500) or time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
+def remove_network(asked: APIClient, network: str) -> None:
+    from docker.errors import APIError, NotFound
+
+    if not network or asked.containers(all=True, quiet=True, filters={"label": [f"{labels.NETWORK}={network}"]}):
+        return
+    try:
+        row = asked.inspect_network(network)
+        if row.get("Labels", {}).get(labels.PREFIX + "name") == network:
+            asked.remove_network(row["Id"])
+    except NotFound:
+        pass
+    except APIError as error:
+        if error.status_code not in (403, 409):  # a stranger's container has joined it
+            raise
+
+
+def remove_images(asked: APIClient, run: str, project: Path) -> None:
+    """Images of that run that nothing names: what a snapshot was before it was taken anew."""
+    from docker.errors import APIError
+
+    for row in asked.images(filters={"label": [f"{labels.RUN}={run}"], "dangling": True}):
+        if (row.get("Labels") or {}).get(labels.PREFIX + "project") == str(project):
+            try:
+                asked.remove_image(row["Id"])
+            except APIError as error:
+                if error.status_code not in (404, 409):  # gone, or a living container lies on it
+                    raise

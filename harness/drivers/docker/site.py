@@ -1,0 +1,277 @@
+"""The scope of one scenario's run: containers on a network of their own, made side by side and found again."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from harness import daemon
+from harness.deadline import Deadline
+from harness.drivers.base import Instance, InstanceRecord, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
+from harness.drivers.docker import container, daemons, images, labels, readiness, refusals, remains, snapshots, watcher
+from harness.drivers.docker.container import Wanted
+from harness.drivers.docker.driver import DockerDriver
+from harness.errors import DriverFailed, HarnessError, InstanceGone
+from harness.models.endpoint import DaemonAddress, Docker, Endpoint
+
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
+
+_SIDE_BY_SIDE = 8
+_STOP_SECONDS = 10
+
+
+@dataclass
+class Host:
+    """A daemon, as this site uses it."""
+
+    address: DaemonAddress
+    client: APIClient
+    cgroup_version: str
+    network: str = ""
+    """The scenario's network there, once it exists; perhaps that of an adopted instance."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class DockerSite(Site):
+    capabilities = DockerDriver.capabilities
+    name = DockerDriver.name
+
+    def __init__(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
+        self.scenario = scenario
+        self.run = run
+        self.keep = keep
+        self._hosts: dict[str, Host] = {}
+        self._lock = threading.Lock()
+        self._watcher: subprocess.Popen[bytes] | None = None
+        self._made: dict[str, tuple[Host, bool]] = {}
+        """What of this site is not kept: where it lives, and whether its volumes go with it."""
+
+    def create(self, specs: Sequence[PlatformSpec], bases: Mapping[str, Snapshot]) -> list[Instance]:
+        wanted = [(self._host(spec), self._wanted(spec, bases.get(spec.name))) for spec in specs]
+        try:
+            for host, one in wanted:
+                self._watch(host, one)
+                if one.network:
+                    self._make_network(host)
+            self._side_by_side([lambda host=host, one=one: self._make(host, one) for host, one in wanted])  # type: ignore[misc]
+        except BaseException:
+            for host, one in wanted:
+                self._abandon(host, one)
+            raise
+        return [Instance(one.spec, self._record(host, one)) for host, one in wanted]
+
+    def _wanted(self, spec: PlatformSpec, base: Snapshot | None, *, name: str = "") -> Wanted:
+        host, options = self._host(spec), daemons.options_of(spec)
+        if spec.os != "linux":
+            raise DriverFailed(f"{spec.name}: containers of {spec.os} are not made here", hint="use another driver")
+        with self._explained(host, spec.name):
+            if base is not None:
+                image = snapshots.find(host.client, self.scenario, base)
+                if image is None:
+                    raise DriverFailed(f"{spec.name}: the snapshot {base.key!r} no longer exists")
+            else:
+                image = images.resolve(host.client, spec, options, self.scenario)
+        name = name or labels.container_name(self.scenario, self.run, spec.name)
+        own = options.network_mode is None and not options.purge_networks
+        network = (host.network or labels.network_name(self.scenario, self.run)) if own else ""
+        told = labels.make(self.scenario, self.run, name=name, platform=spec.name, kept=self.keep, network=network)
+        return Wanted(spec, options, name, image, told, network, self.scenario.directory)
+
+    def _make(self, host: Host, wanted: Wanted) -> None:
+        with self._explained(host, wanted.spec.name):
+            identifier = container.create(host.client, wanted, cgroup_version=host.cgroup_version)
+            host.client.start(identifier)
+
+    def _record(self, host: Host, wanted: Wanted) -> InstanceRecord:
+        record = labels.record(wanted.labels, wanted.name, "running", host.address.url, kind="container")
+        assert record is not None
+        return record
+
+    def _make_network(self, host: Host) -> None:
+        with host.lock:
+            if host.network:
+                return
+            name = labels.network_name(self.scenario, self.run)
+            told = labels.make(
+                self.scenario, self.run, name=name, platform=labels.LEFTOVER_NETWORK, kept=False, network=name
+            )
+            with self._explained(host, ""):
+                host.client.create_network(name, driver="bridge", labels=told, check_duplicate=True)
+            host.network = name
+
+    def _watch(self, host: Host, wanted: Wanted) -> None:
+        if self.keep:
+            return
+        with self._lock:
+            if self._watcher is None:
+                self._watcher = watcher.start()
+            self._made[wanted.name] = (host, not wanted.options.keep_volumes)
+        watcher.tell(self._watcher, host.address, self._record(host, wanted))
+
+    def _abandon(self, host: Host, wanted: Wanted) -> None:
+        try:
+            with self._explained(host, wanted.spec.name):
+                self._remove(host, wanted.name, volumes=not wanted.options.keep_volumes)
+        except HarnessError:
+            pass  # what is left is found by its labels; the first error tells more
+
+    def adopt(self, spec: PlatformSpec, record: InstanceRecord) -> Instance:
+        host = self._host(spec)
+        with self._explained(host, spec.name):
+            row = readiness.inspect(host.client, Instance(spec, record))
+        told = row["Config"]["Labels"]
+        host.network = host.network or told.get(labels.NETWORK, "")
+        found = labels.record(told, record.id, row["State"]["Status"], host.address.url, kind="container")
+        if found is None:
+            raise InstanceGone(f"{spec.name}: the container {record.id} is not of the harness")
+        return Instance(spec, found)
+
+    def wait_ready(self, instance: Instance, deadline: Deadline) -> Endpoint:
+        host, options = self._host(instance.spec), daemons.options_of(instance.spec)
+        with self._explained(host, instance.name):
+            identifier = readiness.wait_running(host.client, instance, deadline)
+            if options.init == "systemd":
+                readiness.wait_for_systemd(host.client, instance, identifier, deadline)
+        return Docker(container=identifier, daemon=host.address)
+
+    def destroy(self, instance: Instance) -> None:
+        host, options = self._host(instance.spec), daemons.options_of(instance.spec)
+        with self._explained(host, instance.name):
+            self._remove(host, instance.record.id, volumes=not options.keep_volumes)
+            remains.remove_images(host.client, str(instance.record.run), self.scenario.project)
+
+    def _remove(self, host: Host, name: str, *, volumes: bool) -> None:
+        remains.remove_container(host.client, name, volumes=volumes)
+        self._made.pop(name, None)
+        with host.lock:
+            if host.network:
+                remains.remove_network(host.client, host.network)
+                if not host.client.networks(filters={"name": [f"^{host.network}$"]}):
+                    host.network = ""
+
+    def stop(self, instance: Instance) -> None:
+        with self._on(instance) as (client, name):
+            client.stop(name, timeout=_STOP_SECONDS)
+
+    def start(self, instance: Instance) -> None:
+        with self._on(instance) as (client, name):
+            client.start(name)
+
+    def reboot(self, instance: Instance, deadline: Deadline) -> Endpoint:
+        with self._on(instance) as (client, name):
+            client.restart(name, timeout=_STOP_SECONDS)
+        return self.wait_ready(instance, deadline)
+
+    def freeze(self, instance: Instance) -> None:
+        with self._on(instance) as (client, name):
+            if not client.inspect_container(name)["State"]["Paused"]:
+                client.pause(name)
+
+    def thaw(self, instance: Instance) -> None:
+        with self._on(instance) as (client, name):
+            if client.inspect_container(name)["State"]["Paused"]:
+                client.unpause(name)
+
+    def console(self, instance: Instance) -> str:
+        with self._on(instance) as (client, name):
+            return bytes(client.logs(name)).decode(errors="replace")
+
+    def snapshot(self, instance: Instance, key: str) -> Snapshot:
+        missing = container.not_held(daemons.options_of(instance.spec))
+        with self._on(instance) as (client, _):
+            return snapshots.take(client, instance, self.scenario, self.run, key, missing)
+
+    def snapshots(self) -> list[Snapshot]:
+        host = self._host(None)
+        with self._explained(host, ""):
+            return snapshots.listed(host.client, self.scenario)
+
+    def delete_snapshot(self, snapshot: Snapshot) -> None:
+        host = self._host(None)
+        with self._explained(host, ""):
+            snapshots.delete(host.client, self.scenario, snapshot)
+
+    def revert(self, instance: Instance, snapshot: Snapshot, deadline: Deadline) -> Endpoint:
+        """A new container of the same name on the snapshot's image; the old one goes with its processes and files."""
+        with self._on(instance) as (client, name):
+            if snapshots.find(client, self.scenario, snapshot) is None:
+                raise DriverFailed(
+                    f"{instance.name}: there is no snapshot {snapshot.key!r} that it could go back to",
+                    hint="harness snapshot list",
+                )
+            host = self._host(instance.spec)
+            host.network = host.network or client.inspect_container(name)["Config"]["Labels"].get(labels.NETWORK, "")
+            wanted = self._wanted(instance.spec, snapshot, name=name)
+            wanted.labels.update(self._kept_labels(client, name))
+            remains.remove_container(client, name, volumes=not wanted.options.keep_volumes)
+            self._make(host, wanted)
+        return self.wait_ready(instance, deadline)
+
+    @staticmethod
+    def _kept_labels(client: APIClient, name: str) -> dict[str, str]:
+        """A container that takes another's place is whose that one was."""
+        told = client.inspect_container(name)["Config"]["Labels"]
+        return {label: value for label, value in told.items() if label.startswith(labels.PREFIX)}
+
+    def _host(self, spec: PlatformSpec | None) -> Host:
+        """The platform's daemon, or the usual one. Raises DaemonFailed."""
+        address = daemon.default_address() if spec is None else daemons.address_of(daemons.options_of(spec))
+        with self._lock:
+            if address.url not in self._hosts:
+                client = daemon.connect(address)
+                with refusals.explained("", address):
+                    version = str(client.info().get("CgroupVersion") or "1")
+                daemons.remember(address)
+                self._hosts[address.url] = Host(address, client, version)
+            return self._hosts[address.url]
+
+    @contextmanager
+    def _on(self, instance: Instance) -> Iterator[tuple[APIClient, str]]:
+        host = self._host(instance.spec)
+        with self._explained(host, instance.name):
+            readiness.inspect(host.client, instance)
+            yield host.client, instance.record.id
+
+    @staticmethod
+    @contextmanager
+    def _explained(host: Host, name: str) -> Iterator[None]:
+        with refusals.explained(name, host.address):
+            yield
+
+    @staticmethod
+    def _side_by_side(actions: Sequence[Callable[[], None]]) -> None:
+        if len(actions) == 1:
+            actions[0]()
+            return
+        with ThreadPoolExecutor(max_workers=_SIDE_BY_SIDE) as pool:
+            futures = [pool.submit(action) for action in actions]
+        for future in futures:
+            future.result()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Instances go by `destroy`; what is not kept goes with its site."""
+        with self._lock:
+            waiting, self._watcher = self._watcher, None
+            hosts, self._hosts = self._hosts, {}
+            made, self._made = self._made, {}
+        failed = False
+        for name, (host, volumes) in made.items():
+            try:
+                with self._explained(host, name):
+                    self._remove(host, name, volumes=volumes)
+                    remains.remove_images(host.client, str(self.run), self.scenario.project)
+            except HarnessError:
+                failed = True
+        for host in hosts.values():
+            host.client.close()
+        if waiting is not None:
+            watcher.release(waiting, done=not failed)
