@@ -103,9 +103,9 @@ class ConsoleObserver:
     def run_ended(self, scenario: str, report: TestReport) -> None:
         with self._lock, _gone_stream():
             self._screen.end()
-            for finding in findings(report):
-                self._finding(finding)
             result = verdict(report)
+            for finding in findings(report):
+                self._finding(finding, result)
             took = (report.end_time - report.start_time).total_seconds()
             sums = totals(report)
             parts = [f"{seconds(took)}"]
@@ -123,11 +123,12 @@ class ConsoleObserver:
         with self._lock, _gone_stream():
             self._screen.end()
 
-    def _finding(self, finding: Finding) -> None:
+    def _finding(self, finding: Finding, result: str) -> None:
+        mark = "warning" if result == "warning" else "failed"
         where = f"{finding.where}: " if finding.where else ""
         self._screen.line([])
         self._screen.line(
-            [("red", "    " + self._screen.marks["failed"] + " "), ("bold", where), ("", finding.message)]
+            [(_RESULTS[mark], f"    {self._screen.marks[mark]} "), ("bold", where), ("", finding.message)]
         )
         for label, value in (("expected", finding.expected), ("actual", finding.actual)):
             if value is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,14 @@ def _failed_checks(report: TestReport) -> Iterator[Finding]:
         if check.outcome in ("failed", "error"):
             head, _, rest = check.message.partition("\n")
             where = check.check if not host or check.check.startswith(host) else f"{host} · {check.check}"
-            yield Finding(where, head or check.outcome, check.expected, check.actual, rest, check.hint)
+            yield Finding(where, head or check.outcome, check.expected, check.actual, _unsaid(check, rest), check.hint)
+
+
+def _unsaid(check: CheckResult, text: str) -> str:
+    """The message's lines without those that say a field of the check again: `expected  0644`."""
+    said = [value for value in (check.expected, check.actual, check.hint) if value]
+    lines = [line for line in text.splitlines() if not line.strip().endswith(tuple(said) or ("\0",))]
+    return textwrap.dedent("\n".join(lines))
 
 
 def _task_name(host: str, task: TaskExecutionResult) -> str:
