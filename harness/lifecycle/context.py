@@ -20,10 +20,10 @@ from harness.lifecycle.failures import all_done
 from harness.lifecycle.fleet import Fleet
 from harness.lifecycle.journal import Journal
 from harness.lifecycle.ledger import Ledger
-from harness.lifecycle.secrets import Mask
 from harness.lifecycle.workspace import Workspace
 from harness.models.runner import TaskRecord
 from harness.models.scenario import Scenario
+from harness.secrets import Mask
 
 if TYPE_CHECKING:
     from harness.lifecycle.plans import Binaries, CheckedPlan

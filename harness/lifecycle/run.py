@@ -18,7 +18,6 @@ from harness.lifecycle.journal import Journal
 from harness.lifecycle.locks import Holder
 from harness.lifecycle.orphans import clear_stale
 from harness.lifecycle.run_log import Observers, RunLog
-from harness.lifecycle.secrets import Mask, read_secrets
 from harness.lifecycle.sequence import TRANSIENT, steps_of
 from harness.lifecycle.signals import Signals
 from harness.lifecycle.validation import build_report
@@ -26,6 +25,7 @@ from harness.lifecycle.walk import Walker
 from harness.lifecycle.workspace import KEPT_RUNS, Workspace, new_run_id
 from harness.models.results import Fail, TestReport
 from harness.models.scenario import Scenario
+from harness.secrets import Mask, read_secrets
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 from harness.cancellation import Cancellation
 from harness.deadline import Deadline
 from harness.errors import InvalidInput, Problem
-from harness.lifecycle.secrets import Mask
 from harness.models.verification import VerifyJob, VerifyOutcome
+from harness.secrets import Mask
 from harness.verify import JOB
 from harness.verify.arguments import JUNIT, chosen_tests, pytest_arguments
 from harness.verify.findings import outcome_of

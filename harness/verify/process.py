@@ -18,7 +18,7 @@ from typing import IO, Self
 from harness.cancellation import Cancellation
 from harness.deadline import Deadline
 from harness.errors import HarnessError
-from harness.lifecycle.secrets import Mask
+from harness.secrets import Mask
 
 _GRACE = 5.0
 """Seconds that pytest has to end by itself after an interrupt."""

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.lifecycle.secrets import Mask
+from harness.secrets import Mask
 
 if TYPE_CHECKING:
     import pytest  # the parent, which only reads what was written, does without

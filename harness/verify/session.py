@@ -11,8 +11,8 @@ import pytest
 
 from harness.connections.base import Connection
 from harness.errors import HarnessError, TransportFailed
-from harness.lifecycle.secrets import Mask
 from harness.models.verification import VerifyJob
+from harness.secrets import Mask
 from harness.verify import JOB
 from harness.verify.backend import HarnessBackend
 from harness.verify.checks import Check

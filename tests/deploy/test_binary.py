@@ -20,10 +20,10 @@ from harness.connections.local import LocalConnection
 from harness.deadline import Deadline
 from harness.deploy.binary import BinaryRun, run_binary
 from harness.errors import DeployFailed
-from harness.lifecycle.secrets import Mask
 from harness.models.endpoint import Local
 from harness.models.results import CompilationResult, Failed, HostExecutionResult, Skipped, Success
 from harness.models.runner import TaskRecord
+from harness.secrets import Mask
 
 START = "2026-01-01T00:00:00Z"
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import InvalidInput
-from harness.lifecycle.secrets import MASK, Mask, read_secrets
 from harness.models.scenario import SecretSource
+from harness.secrets import MASK, Mask, read_secrets
 
 
 def test_all_missing_secrets_are_named_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
