@@ -169,7 +169,8 @@ def _causes(error: BaseException | None) -> list[BaseException]:
 
 def _sdk() -> None:
     try:
-        import docker  # noqa: F401
+        # Not `docker` alone: a project's own docker/ folder is importable by that name (PEP 420).
+        import docker.api.client  # noqa: F401
     except ImportError as error:
         raise DaemonFailed(
             "the docker driver needs the Python package docker", hint="pip install 'harness-e2e[docker]'"
