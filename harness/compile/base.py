@@ -63,6 +63,9 @@ class Compiler(ABC):
     @abstractmethod
     def honours(self) -> Honours: ...
 
+    def warm_up(self) -> None:  # noqa: B027  (most compilers have nothing to do)
+        """Find out early what the first compilation will ask; called on a thread of its own. Raises nothing."""
+
     @abstractmethod
     def compile(self, payload: Payload, target: str, settings: CompileSettings) -> CompilationResult:
         """Turn one slice into a binary for `target`. Raises ToolchainMissing, CompileFailed."""

@@ -47,6 +47,7 @@ class ReferenceCompiler(Compiler):
         self._crate = crate
         self._store = store
         self._stubs: dict[tuple[str, str], Stub] = {}
+        self._toolchain: Toolchain | None = None
         self._lock = threading.Lock()
 
     @property
@@ -86,6 +87,11 @@ class ReferenceCompiler(Compiler):
             for name, entry in document["modules"].items()
         }
         return Honours(modules, frozenset(document["keywords"]))
+
+    def warm_up(self) -> None:
+        """rustup takes a tenth of a second to say which compiler it stands for."""
+        with self._lock, contextlib.suppress(HarnessError):
+            self._toolchain = find_toolchain(self.crate)
 
     def compile(self, payload: Payload, target: str, settings: CompileSettings) -> CompilationResult:
         """`cache_hit` tells that nothing had to be built: embedding a plan in a stub is no build."""
@@ -137,7 +143,7 @@ class ReferenceCompiler(Compiler):
             "flags": " ".join(target.rustflags),
         }
         try:
-            toolchain = find_toolchain(self.crate)
+            toolchain = self._toolchain or find_toolchain(self.crate)
         except ToolchainMissing:
             # What another toolchain made of the same sources serves as well as what cannot be built.
             for entry in self.store.entries(STUB):

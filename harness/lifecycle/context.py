@@ -26,6 +26,7 @@ from harness.models.scenario import Scenario
 from harness.secrets import Mask
 
 if TYPE_CHECKING:
+    from harness.compile.base import Compiler
     from harness.lifecycle.plans import Binaries, CheckedPlan
     from harness.verify.process import Standby
 
@@ -83,6 +84,8 @@ class Context:
     binaries: dict[Path, Binaries] = field(default_factory=dict)
     """What was compiled of them."""
     standby: Standby | None = None
+    compiler: Compiler | None = None
+    """The scenario's own; None where the run compiles nothing."""
     """A pytest that loads ahead of the verify step."""
 
     @property

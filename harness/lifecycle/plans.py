@@ -153,7 +153,8 @@ def _compile_all(
     wanted: Sequence[tuple[int, str]],
     step: str,
 ) -> dict[tuple[int, str], CompilationResult]:
-    compiler = registry.compiler(choice.name)
+    own = context.compiler
+    compiler = own if own is not None and own.name == choice.name else registry.compiler(choice.name)
     settings = CompileSettings(options=choice.options, cancellation=context.cancellation)
     if context.secrets and not compiler.honours().secrets:
         raise StepFailed(f"the compiler {choice.name} cannot take secrets", outcome="error", stage="compile")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -91,6 +92,15 @@ def _with_standby(context: Context, steps: Sequence[str], stack: ExitStack) -> C
     return replace(context, standby=stack.enter_context(Standby()))
 
 
+def _with_compiler(context: Context, steps: Sequence[str]) -> Context:
+    """It finds its toolchain while platforms are made."""
+    if not {"converge", "idempotence"}.intersection(steps):
+        return context
+    compiler = registry.compiler(context.scenario.provisioner.compiler.name)
+    threading.Thread(target=compiler.warm_up, name="harness-compiler", daemon=True).start()
+    return replace(context, compiler=compiler)
+
+
 class Run:
     """The resources of one run, opened in order and closed in reverse, whatever happens."""
 
@@ -151,7 +161,7 @@ class Run:
         steps = steps_of(self._scenario, self._verb, done=_done(context))
         context.observer.run_started(self._scenario.name, self._id.value, steps)
         with ExitStack() as stack, suppress(Interrupted):  # what it made is cleaned up, and the ledger knows
-            Walker(_with_standby(context, steps, stack), log).walk(steps)
+            Walker(_with_compiler(_with_standby(context, steps, stack), steps), log).walk(steps)
         self._tell_left(context)
         report = build_report(context)
         code = exit_code(context, report)
