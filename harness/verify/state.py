@@ -25,11 +25,16 @@ ACCOUNTS = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow")
 
 _SUMS = r"""
 export LC_ALL=C
-if command -v sha256sum >/dev/null; then sum() { sha256sum -- "$1"; }; else sum() { shasum -a 256 -- "$1"; }; fi
+if command -v sha256sum >/dev/null; then sum() { sha256sum -- "$@"; }; else sum() { shasum -a 256 -- "$@"; }; fi
+set --
 while IFS= read -r path; do
-  if [ -f "$path" ]; then set -- $(sum "$path" 2>/dev/null); echo "${1:-unreadable}"; else echo -; fi
+  [ ! -f "$path" ] || set -- "$@" "$path"
+  if [ $# -ge 100 ]; then sum "$@" 2>/dev/null; set --; fi
 done
+[ $# -eq 0 ] || sum "$@" 2>/dev/null
+exit 0
 """
+"""Many files a process. One that cannot be read has no line."""
 
 _UNITS = "if [ -d /run/systemd/system ]; then systemctl list-unit-files --no-legend --no-pager --full; fi"
 
@@ -87,12 +92,9 @@ def capture(connection: Connection, paths: Collection[str], services: Collection
     summed = [path for path in watched if "\n" not in path]
     seen = look(connection, Wanted(paths=set(watched), links=set(watched), services=set(services)))
     listing = "\n".join([*summed, ""]).encode(errors="surrogateescape")
-    sums = _run(connection, _SUMS, listing).splitlines()
-    if len(sums) != len(summed):
-        raise TransportFailed(f"{connection.name}: {len(sums)} checksums came for {len(summed)} files")
-    by_path = dict(zip(summed, sums, strict=True))
+    sums = dict(_sums(_run(connection, _SUMS, listing)))
     return State(
-        files={path: _file(seen, path, by_path.get(path)) for path in watched},
+        files={path: _file(seen, path, sums.get(path)) for path in watched},
         services={name: seen.service(name).detail for name in sorted(services)},
         units=dict(_pairs(_run(connection, _UNITS))),
         packages=dict(_pairs(_run(connection, _PACKAGES))),
@@ -130,7 +132,7 @@ def _file(seen: Seen, path: str, sha256: str | None) -> FileState | None:
         # The size of a directory is the file system's own affair.
         size=entry.size if entry.kind == "file" else 0,
         target=seen.links.get(path),
-        sha256=None if sha256 in (None, "-") else sha256,
+        sha256=sha256,
     )
 
 
@@ -145,6 +147,14 @@ def _file_drift(before: FileState | None, after: FileState | None) -> Iterator[s
             yield f"{name} {was} -> {now}"
     if before.sha256 != after.sha256:
         yield f"content changed ({before.size} -> {after.size} bytes)"
+
+
+def _sums(listing: str) -> Iterator[tuple[str, str]]:
+    """(path, sha256). sha256sum(1) begins a line with a backslash where it had to escape the name."""
+    for line in listing.split("\n"):
+        digest, _, name = line.removeprefix("\\").partition(" ")
+        if name:
+            yield (name[1:].replace("\\\\", "\\") if line.startswith("\\") else name[1:]), digest
 
 
 def _pairs(listing: str) -> Iterator[tuple[str, str]]:
@@ -162,4 +172,4 @@ def _run(connection: Connection, script: str, stdin: bytes = b"") -> str:
             f"{connection.name}: the state could not be read (exit status {completed.rc})",
             hint=completed.err.strip()[-400:] or None,
         )
-    return completed.out
+    return completed.stdout.decode(errors="surrogateescape")

@@ -100,3 +100,16 @@ def test_accounts_and_packages_of_a_platform(sandbox: Connection) -> None:
     assert [line.split(" (")[0] for line in differences(before, after)] == ["/etc/passwd: content changed"]
     if sandbox.run("command -v dpkg").ok:
         assert any(name.startswith("dpkg:") for name in before.packages)
+
+
+def test_many_files_and_strange_names(local: Connection, tmp_path: Path) -> None:
+    """More than one process sums, and sha256sum escapes a backslash."""
+    names = [*(f"f{number}" for number in range(150)), r"back\slash", "two  blanks", "-dash", r"\begins", "*"]
+    for name in names:
+        (tmp_path / name).write_text("one")
+    paths = [str(tmp_path / name) for name in names]
+    before = capture(local, paths)
+    assert all(entry and entry.sha256 for path, entry in before.files.items() if path in paths)
+    for path in paths:
+        Path(path).write_text("two")
+    assert len(differences(before, capture(local, paths))) == len(names)
