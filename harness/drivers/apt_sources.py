@@ -7,22 +7,20 @@ import subprocess
 from pathlib import Path
 
 _ETC = Path("/etc/apt")
-_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _ONE_LINE = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s*(?P<components>.*)$")
 
 Stanza = dict[str, str]
 
 
 def for_suite(suite: str, etc: Path = _ETC) -> str:
-    """Stanzas of this machine that offer `suite`, its updates and its security updates; Debian's own mirror
-    where this machine has none of them."""
+    """Stanzas of this machine that offer `suite`, its updates and its security updates; empty where it has none."""
     stanzas = []
     for stanza in read(etc):
         suites = [name for name in stanza.get("Suites", "").split() if _belongs(name, suite)]
         if suites and "deb" in stanza.get("Types", "").split() and stanza.get("Enabled", "yes") != "no":
             stanzas.append({**stanza, "Types": "deb", "Suites": " ".join(suites)})
     if not any(suite in stanza["Suites"].split() for stanza in stanzas):
-        stanzas = _debians_own(suite)
+        return ""
     return "\n".join(_written(stanza) for stanza in stanzas)
 
 
@@ -76,15 +74,6 @@ def _deb822_style(text: str) -> list[Stanza]:
         if stanza:
             stanzas.append(stanza)
     return stanzas
-
-
-def _debians_own(suite: str) -> list[Stanza]:
-    signed = {"Signed-By": str(_KEYRING)} if _KEYRING.exists() else {}
-    common = {"Types": "deb", "Components": "main", **signed}
-    return [
-        {**common, "URIs": "http://deb.debian.org/debian", "Suites": f"{suite} {suite}-updates"},
-        {**common, "URIs": "http://deb.debian.org/debian-security", "Suites": f"{suite}-security"},
-    ]
 
 
 def _written(stanza: Stanza) -> str:

@@ -25,7 +25,8 @@ def build(suite: str, packages: Sequence[str], scratch: Path, tar: Path, tell: C
     Raises ImageFailed with mmdebstrap's last words.
     """
     sources = scratch / "debian.sources"
-    sources.write_text(apt_sources.for_suite(suite))
+    own = apt_sources.for_suite(suite)
+    sources.write_text(own)
     command = [
         "mmdebstrap",
         "--variant=minbase",
@@ -33,7 +34,8 @@ def build(suite: str, packages: Sequence[str], scratch: Path, tar: Path, tell: C
         *apt_sources.proxy_options(),
         suite,
         str(tar),
-        str(sources),
+        # Where this machine is no Debian of that suite (Ubuntu, say), mmdebstrap knows Debian's own mirrors.
+        *([str(sources)] if own else []),
     ]
     environment = dict(os.environ)
     if os.geteuid() == 0:
