@@ -9,26 +9,14 @@ import pytest
 
 from harness.connections import open_connection
 from harness.connections.base import Connection
-from harness.deadline import Deadline
-from harness.drivers.base import PlatformSpec, RunId, ScenarioRef
 from harness.models.endpoint import Endpoint, Local
-from harness.registry import driver
+from tests.sandboxes import sandboxes
 
 
 @pytest.fixture(scope="session")
 def sandbox_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
-    native = driver("native")
-    problems = native.diagnose()
-    if problems:
-        pytest.skip(f"no sandbox here: {problems[0]}")
-    project = tmp_path_factory.mktemp("project")
-    spec = PlatformSpec("node1", "native", options=native.platform_options())
-    with native.open(ScenarioRef(project, "connections", project), RunId("connections"), keep=False) as site:
-        [instance] = site.create([spec], {})
-        try:
-            yield site.wait_ready(instance, Deadline(30))
-        finally:
-            site.destroy(instance)
+    with sandboxes(tmp_path_factory.mktemp("project"), "node1") as made:
+        yield made["node1"]
 
 
 @pytest.fixture(scope="session")

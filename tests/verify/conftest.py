@@ -9,11 +9,9 @@ import pytest
 
 from harness.connections import open_connection
 from harness.connections.base import Connection
-from harness.deadline import Deadline
-from harness.drivers.base import PlatformSpec, RunId, ScenarioRef
 from harness.models.endpoint import Endpoint, Local
 from harness.models.verification import VerifyHost, VerifyJob
-from harness.registry import driver
+from tests.sandboxes import sandboxes as make_sandboxes
 
 
 @pytest.fixture
@@ -25,19 +23,8 @@ def local(tmp_path: Path) -> Iterator[Connection]:
 @pytest.fixture(scope="module")
 def sandboxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Endpoint]]:
     """Two native platforms, node1 and node2."""
-    native = driver("native")
-    problems = native.diagnose()
-    if problems:
-        pytest.skip(f"no sandbox here: {problems[0]}")
-    project = tmp_path_factory.mktemp("project")
-    specs = [PlatformSpec(name, "native", options=native.platform_options()) for name in ("node1", "node2")]
-    with native.open(ScenarioRef(project, "verify", project), RunId("verify"), keep=False) as site:
-        instances = site.create(specs, {})
-        try:
-            yield {instance.name: site.wait_ready(instance, Deadline(30)) for instance in instances}
-        finally:
-            for instance in instances:
-                site.destroy(instance)
+    with make_sandboxes(tmp_path_factory.mktemp("project"), "node1", "node2") as made:
+        yield made
 
 
 @pytest.fixture
