@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 from harness import registry
+from harness.atomic import write_atomically
 from harness.deadline import Deadline
 from harness.drivers.base import RunId
 from harness.errors import HarnessError, Interrupted, InvalidInput, Problem, UsageError
@@ -180,8 +181,6 @@ class Run:
                 context.note(f"left behind: {', '.join(left)}; harness destroy --orphans removes it")
 
     def _keep_report(self, context: Context, report: TestReport) -> None:
-        from harness.report.files import write_atomically
-
         try:
             write_atomically(context.folder / "report.json", report.model_dump_json(indent=2))
         except OSError as error:

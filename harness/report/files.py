@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from harness.atomic import write_atomically
 from harness.errors import HarnessError
 from harness.models.results import TestReport
 
@@ -39,23 +38,3 @@ def write_report(reports: Sequence[TestReport], format: Format, path: Path, *, m
         raise HarnessError(
             f"cannot write the report {path}: {error.strerror}", hint="choose another file with --output"
         ) from error
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write beside `path` and rename over it. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.is_dir():
-        raise IsADirectoryError(21, "is a folder", str(path))
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-        # mkstemp makes 0600; a report is as readable as the user's umask lets any new file be.
-        mask = os.umask(0)
-        os.umask(mask)
-        temporary.chmod(0o666 & ~mask)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

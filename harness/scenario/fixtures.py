@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.atomic import write_atomically
 from harness.data import data_dir
 from harness.errors import HarnessError, InvalidInput, Problem, UsageError
 from harness.models.problems import nearest
@@ -170,15 +171,8 @@ class TestFixtureManager:
 
 
 def _write(path: Path, text: str) -> None:
-    import os
-    import tempfile
-
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", delete=False) as stream:
-            stream.write(text)
-        os.chmod(stream.name, 0o644)  # noqa: PTH101 (the name is all there is)
-        os.replace(stream.name, path)  # noqa: PTH105
+        write_atomically(path, text)
     except OSError as error:
         raise HarnessError(
             f"{path} cannot be written: {error.strerror or error}", hint="name another folder with --output"

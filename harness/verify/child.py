@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from harness.atomic import write_atomically
 from harness.cancellation import Cancellation
 from harness.deadline import Deadline
 from harness.errors import InvalidInput, Problem
@@ -120,6 +121,4 @@ def _mask_junit(path: Path, secrets: list[str]) -> None:
 
     forms = [form for value in secrets for form in (value, escape(value), escape(value, _IN_ATTRIBUTES))]
     masked = Mask(forms).text(path.read_text(encoding="utf-8"))
-    temporary = path.with_suffix(".new")
-    temporary.write_text(masked, encoding="utf-8")
-    temporary.replace(path)
+    write_atomically(path, masked)
