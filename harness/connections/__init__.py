@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from harness.errors import Unsupported
-from harness.models.endpoint import Docker, Endpoint, Local
+from harness.models.endpoint import Docker, Endpoint, Local, Sandbox
 
 if TYPE_CHECKING:
     from harness.connections.base import Connection
@@ -26,7 +26,8 @@ def open_connection(endpoint: Endpoint, *, name: str) -> Connection:
             from harness.connections.docker import DockerConnection
 
             return DockerConnection(endpoint, name)
-        from harness.connections.sandbox import SandboxConnection
+        if isinstance(endpoint, Sandbox):
+            from harness.connections.sandbox import SandboxConnection
 
-        return SandboxConnection(endpoint, name)
-    raise Unsupported(f"the endpoint {endpoint.kind!r}", by="Windows")
+            return SandboxConnection(endpoint, name)
+    raise Unsupported(f"the endpoint {endpoint.kind!r}", by="this machine")

@@ -60,4 +60,30 @@ class Docker(StrictModel):
     daemon: DaemonAddress
 
 
-Endpoint = Annotated[Local | Sandbox | Docker, Field(discriminator="kind")]
+class Ssh(StrictModel):
+    """A machine behind sshd. Everything here is also what OpenSSH's own client (and so Ansible) needs to reach it."""
+
+    kind: Literal["ssh"] = "ssh"
+    host: str
+    """A name or an address; with `use_config` it may be an alias of the user's ssh config."""
+    port: int | None = None
+    """None: what the user's ssh config says, else 22."""
+    user: str | None = None
+    """None: what the user's ssh config says, else this user's own name."""
+    identities: tuple[str, ...] = ()
+    """Private key files, absolute. With any, no other key is offered."""
+    known_hosts: str | None = None
+    """A file that holds this host's key and is alone believed; None: the user's own known_hosts files."""
+    password_env: str | None = None
+    """The environment variable of the harness's process that holds the password."""
+    password_file: str | None = None
+    proxy_jump: str | None = None
+    proxy_command: str | None = None
+    """A shell command whose stdin and stdout are the connection (how a sandbox's own network is entered)."""
+    use_config: bool = False
+    """The user's ssh config, agent and default keys are honoured: a machine that is adopted, not made."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Added to the environment of every command."""
+
+
+Endpoint = Annotated[Local | Sandbox | Docker | Ssh, Field(discriminator="kind")]

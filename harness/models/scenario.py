@@ -36,6 +36,38 @@ class CompilerChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class Dependency:
+    """Molecule's `dependency`: what is fetched before anything is created. `galaxy` or `shell`."""
+
+    name: Literal["galaxy", "shell"] = "galaxy"
+    enabled: bool = True
+    command: str | None = None
+    options: dict[str, JsonValue] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AnsibleSettings:
+    """How Ansible is run, as Molecule's `provisioner` says it; all paths absolute."""
+
+    playbooks: dict[str, Path] = field(default_factory=dict)
+    """By step (`create`, `prepare`, `converge`, `side_effect`, `verify`, `cleanup`, `destroy`); those that exist."""
+    config_options: dict[str, dict[str, JsonValue]] = field(default_factory=dict)
+    """Sections of ansible.cfg."""
+    connection_options: dict[str, JsonValue] = field(default_factory=dict)
+    """Variables of every host."""
+    options: dict[str, JsonValue] = field(default_factory=dict)
+    """Command-line options of ansible-playbook, without their hyphens."""
+    ansible_args: tuple[str, ...] = ()
+    hosts: dict[str, JsonValue] = field(default_factory=dict)
+    """`provisioner.inventory.hosts`: an inventory as Ansible's YAML has it, beside the platforms' own."""
+    links: dict[str, Path] = field(default_factory=dict)
+    """`hosts`, `group_vars`, `host_vars`: taken from here in place of what molecule.yml says."""
+    dependency: Dependency = Dependency()
+    prerun: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Provisioner:
     """`plan` is an absolute path. `prepare`, `side_effect` and `cleanup` are each a plan (`.json`, run by the
     reference compiler's runner) or a shell script (`.sh`, run on every platform); None where there is none."""
@@ -53,6 +85,8 @@ class Provisioner:
     prepare: Path | None = None
     side_effect: Path | None = None
     cleanup: Path | None = None
+    ansible: AnsibleSettings | None = None
+    """Set where `name` is `ansible`."""
 
 
 @dataclass(frozen=True, slots=True)
