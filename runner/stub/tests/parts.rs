@@ -1,5 +1,6 @@
 //! Parts of a plan, and the state that travels between them (docs/runner-contract.md, "Parts").
 
+#[allow(dead_code)] // what the other tests use
 mod support;
 
 use serde_json::{Value, json};
