@@ -38,8 +38,8 @@ PROJECT_FILES = (
 )
 """Where Molecule's prerun looks in a project (ansible_compat's REQUIREMENT_LOCATIONS)."""
 
-_PAUSES = (1.0, 3.0, 6.0)
-"""Seconds before each further try, as often as Molecule tries again."""
+_PAUSES = (1.0, 3.0)
+"""Seconds before each further try."""
 _UNREACHABLE = re.compile(
     r"(name or service not known|name resolution|could not resolve|no address associated|network is unreachable"
     r"|no route to host|connection refused|failed to connect|timed out|unknown error when attempting to call galaxy"
@@ -71,8 +71,10 @@ def fetch(scenario: Scenario, errand: Errand, *, force: bool = False) -> list[st
         if settings.prerun:
             done += _project_requirements(scenario, errand, force=force)
         if settings.dependency.enabled:
-            done += _by_shell(scenario, errand) if settings.dependency.name == "shell" else _by_galaxy(
-                scenario, errand, force=force
+            done += (
+                _by_shell(scenario, errand)
+                if settings.dependency.name == "shell"
+                else _by_galaxy(scenario, errand, force=force)
             )
     return done
 
@@ -118,10 +120,17 @@ def _install(scenario: Scenario, errand: Errand, arguments: list[str], file: Pat
     told = _patiently(scenario, errand, [str(find_command("ansible-galaxy")), *arguments])
     if told.rc != 0:
         hint = _OFFLINE if _UNREACHABLE.search(told.words) else f"is {file} right? See docs/molecule.md"
-        raise AnsibleFailed(f"{name}: ansible-galaxy ended with status {told.rc}\n{told.words}", hint=hint)
+        raise AnsibleFailed(f"{name}: ansible-galaxy ended with status {told.rc}\n{_reasons(told.words)}", hint=hint)
     record.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(record, json.dumps({**known, name: mark}, indent=1))
     return [f"{name}: installed"]
+
+
+def _reasons(words: str) -> str:
+    """Its warnings and errors; all it said where there are none."""
+    lines = words.splitlines()
+    found = [line for line in lines if line.startswith(("[WARNING]", "[ERROR]", "ERROR", "usage:", "ansible-galaxy:"))]
+    return "\n".join(dict.fromkeys(found or lines))
 
 
 def _by_shell(scenario: Scenario, errand: Errand) -> list[str]:

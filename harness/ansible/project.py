@@ -58,12 +58,13 @@ def environment_of(scenario: Scenario) -> dict[str, str]:
 
 
 def paths(scenario: Scenario) -> dict[str, str]:
-    """ANSIBLE_ROLES_PATH and the like: what was installed for the project, its own folders, the user's, the system's."""
+    """ANSIBLE_ROLES_PATH and the like: what was installed for the project, its own folders, the user's, the rest."""
     shelf, project = Shelf.of(scenario), scenario.ref.project
     ephemeral = _settings(scenario).ephemeral
     roles = [shelf.roles, project / "roles", ephemeral / "roles", project / ".ansible" / "roles"]
     collections = [shelf.collections, project / ".ansible" / "collections"]
-    found = {
+    modules = project / "plugins" / "modules"
+    found: dict[str, list[str | Path]] = {
         # The project's folder itself is a role to playbooks that name it by its folder, as Molecule up to 5 had it.
         "ANSIBLE_ROLES_PATH": [*roles, *_given("ANSIBLE_ROLES_PATH", _ROLES), project.parent],
         "ANSIBLE_COLLECTIONS_PATH": [
@@ -72,9 +73,8 @@ def paths(scenario: Scenario) -> dict[str, str]:
             *(path for path in sys.path if (Path(path or ".") / "ansible_collections").is_dir()),
         ],
     }
-    modules = [project / "plugins" / "modules", *_given("ANSIBLE_LIBRARY", ())]
-    if not (project / _GALAXY).exists() and modules[0].is_dir():
-        found["ANSIBLE_LIBRARY"] = modules
+    if modules.is_dir() and not (project / _GALAXY).exists():
+        found["ANSIBLE_LIBRARY"] = [modules, *_given("ANSIBLE_LIBRARY", ())]
     return {name: _joined(str(value) for value in values) for name, values in found.items()}
 
 
@@ -112,7 +112,8 @@ def make_known(scenario: Scenario) -> list[str]:
         names = [galaxy.get("namespace"), galaxy.get("name")]
         if not all(isinstance(name, str) and re.fullmatch(r"\w+", name) for name in names):
             raise AnsibleFailed(
-                f"{collection / _GALAXY} names no collection", hint="it needs `namespace:` and `name:`, as one word each"
+                f"{collection / _GALAXY} names no collection",
+                hint="it needs `namespace:` and `name:`, as one word each",
             )
         _link(shelf.collections / "ansible_collections" / str(names[0]) / str(names[1]), collection)
         return []

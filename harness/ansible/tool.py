@@ -58,7 +58,12 @@ def run_tool(
     except (OSError, ValueError) as error:
         raise AnsibleFailed(f"{name} could not be started: {error}") from error
     expired = threading.Event()
-    watchdog = threading.Timer(deadline.remaining(), lambda: (expired.set(), _kill(process)))
+
+    def expire() -> None:
+        expired.set()
+        _kill(process)
+
+    watchdog = threading.Timer(deadline.remaining(), expire)
     watchdog.daemon = True
     watchdog.start()
     last: deque[str] = deque(maxlen=_LAST_WORDS)

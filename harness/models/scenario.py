@@ -67,7 +67,8 @@ class AnsibleSettings:
     """The groups below a group, from the platforms' `children`; their members are in the platforms' groups, too."""
     dependency: Dependency = Dependency()
     prerun: bool = True
-    role_name_check: int = 0
+    role_name_check: int = 1
+    """Whether a role's name that Galaxy would refuse is an error (0), deserves a word (1), or is not looked at (2)."""
     log: bool = True
     driver: str = "default"
     """As Molecule calls it (`podman`, `delegated`), where `Scenario.driver` is ours."""
