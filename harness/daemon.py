@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
 from harness.models.endpoint import DaemonAddress
@@ -96,18 +96,11 @@ def connect(address: DaemonAddress, *, timeout: float = TIMEOUT) -> APIClient:
     """A client of its own (not to be shared by threads that stream). Raises DaemonFailed."""
     _sdk()
     import requests
-    from docker.api.client import APIClient
     from docker.errors import DockerException
-    from docker.tls import TLSConfig
 
     _knock(address)
     try:
-        tls: TLSConfig | bool = False
-        if address.cacert_path or address.cert_path or address.tls_verify:
-            pair = (address.cert_path, address.key_path) if address.cert_path and address.key_path else None
-            tls = TLSConfig(client_cert=pair, ca_cert=address.cacert_path, verify=address.tls_verify)
-        # The system's ssh knows the user's own configuration, keys and agent.
-        client = APIClient(base_url=address.url, version="auto", timeout=int(timeout), tls=tls, use_ssh_client=True)
+        client = _open(address, timeout)
     except (DockerException, requests.RequestException, OSError, ValueError) as error:
         raise unreachable(address, error) from error
     version = str(client.api_version)
@@ -118,6 +111,28 @@ def connect(address: DaemonAddress, *, timeout: float = TIMEOUT) -> APIClient:
             hint="Docker Engine 20.10 (API 1.41) or newer is needed",
         )
     return client
+
+
+def _open(address: DaemonAddress, timeout: float) -> APIClient:
+    from docker.api.client import APIClient
+    from docker.tls import TLSConfig
+
+    class Client(APIClient):
+        def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+            # Else REQUESTS_CA_BUNDLE takes the place of the daemon's own authority (psf/requests#3829).
+            verify = self.verify if verify is None else verify
+            return super().merge_environment_settings(url, proxies, stream, verify, cert)
+
+    tls: TLSConfig | bool = False
+    if is_tls(address):
+        pair = (address.cert_path, address.key_path) if address.cert_path and address.key_path else None
+        tls = TLSConfig(client_cert=pair, ca_cert=address.cacert_path, verify=address.tls_verify)
+    # The system's ssh knows the user's own configuration, keys and agent.
+    return Client(base_url=address.url, version="auto", timeout=int(timeout), tls=tls, use_ssh_client=True)
+
+
+def is_tls(address: DaemonAddress) -> bool:
+    return bool(address.cacert_path or address.cert_path or address.tls_verify)
 
 
 def _knock(address: DaemonAddress) -> None:
@@ -144,14 +159,34 @@ def unreachable(address: DaemonAddress, error: BaseException) -> DaemonFailed:
         return DaemonFailed(f"{what}: there is no such socket", hint=_start_hint(address))
     if errno.ECONNREFUSED in numbers or "Connection refused" in text:
         return DaemonFailed(f"{what}: the connection is refused, the daemon is down", hint=_start_hint(address))
+    if is_tls(address) and (words := _tls_words(address, text)):
+        return DaemonFailed(f"{what}: {words[0]}", hint=words[1])
     if address.url.startswith("ssh://"):
         return DaemonFailed(f"{what}: {text}", hint=f"does `docker -H {address.url} version` answer?")
     return DaemonFailed(f"{what}: {text}", hint=_start_hint(address))
 
 
+def _tls_words(address: DaemonAddress, text: str) -> tuple[str, str] | None:
+    """What is wrong with the certificates, and what to do."""
+    paths = [address.cacert_path, address.cert_path, address.key_path]
+    missing = [path for path in paths if path and not Path(path).is_file()]
+    names = "`cacert_path`, `cert_path` and `key_path`, or DOCKER_CERT_PATH"
+    if missing:
+        return f"{' and '.join(missing)} cannot be read", f"name the TLS credentials by {names}"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return f"its certificate is not believed: {text}", f"is {address.cacert_path} of the authority that signed it?"
+    if "ALERT" in text.upper() and "CERTIFICATE" in text.upper() or "UNKNOWN_CA" in text.upper():
+        return f"it does not take our certificate: {text}", f"its own authority must have signed it: {names}"
+    if "WRONG_VERSION_NUMBER" in text:
+        return "it does not speak TLS", "leave out `tls_verify` and the certificates, or DOCKER_TLS_VERIFY"
+    return None
+
+
 def _start_hint(address: DaemonAddress) -> str:
     if address.url.startswith("unix://"):
         return "start it (systemctl start docker, or dockerd), or name another daemon by DOCKER_HOST"
+    if address.url.startswith("tcp://") and not is_tls(address):
+        return "is it running, and is DOCKER_HOST right? Where it wants TLS: DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
     return "is it running, and is DOCKER_HOST (or the docker context) right?"
 
 

@@ -152,7 +152,7 @@ class ExecChannel(Channel):
         return root if os.access(root, os.X_OK) else None
 
     def ended(self) -> bool:
-        if not self._stream.ended and self._poller.poll(0):
+        if not self._stream.ended and (self._stream.ahead or self._poller.poll(0)):
             self._read()
         return self._stream.ended
 
@@ -162,7 +162,8 @@ class ExecChannel(Channel):
         until = time.monotonic() + patience
         with contextlib.suppress(TimeoutError):
             while not self._stream.ended:
-                self._wait(until)
+                if not self._stream.ahead:
+                    self._wait(until)
                 self._read()
         self._stream.close()
 

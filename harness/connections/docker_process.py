@@ -107,7 +107,8 @@ class Executor:
         until = time.monotonic() + seconds
         try:
             while not stream.ended and (left := until - time.monotonic()) > 0:
-                select.select([stream.reader], [], [], left)
+                if not stream.ahead:
+                    select.select([stream.reader], [], [], left)
                 stream.read()
         finally:
             stream.close()
@@ -240,7 +241,7 @@ class ExecProcess(StreamProcess):
 
     def _look(self) -> bool:
         """Whether it has ended, as far as it has been heard."""
-        if self._ended_at is None and select.select([self._stream.reader], [], [], 0)[0]:
+        if self._ended_at is None and (self._stream.ahead or select.select([self._stream.reader], [], [], 0)[0]):
             self._take()
         return self._ended_at is not None
 
