@@ -12,7 +12,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import HarnessError
+from harness import daemon_context
+from harness.daemon_ssh import Dialer, adapter
+from harness.errors import DaemonFailed as DaemonFailed  # whoever asks for a daemon finds it here
 from harness.models.endpoint import DaemonAddress
 
 if TYPE_CHECKING:
@@ -25,17 +27,13 @@ TIMEOUT = 120
 """Seconds that the daemon may be silent; a commit or a large layer takes its time."""
 
 
-class DaemonFailed(HarnessError):
-    """The daemon cannot be reached, or is not one that we can work with."""
-
-
 def default_address() -> DaemonAddress:
     """As the docker command has it: DOCKER_HOST, then DOCKER_CONTEXT or the current context, then the usual socket;
-    where that is missing, a rootless daemon's or Podman's socket. Raises DaemonFailed for an unknown context."""
+    where that is missing, a rootless daemon's or Podman's socket. Raises DaemonFailed."""
     host = os.environ.get("DOCKER_HOST")
     if host:
         return _from_environment(host)
-    return _from_context() or DaemonAddress(url=_usual_socket())
+    return daemon_context.current() or DaemonAddress(url=_usual_socket())
 
 
 def _from_environment(host: str) -> DaemonAddress:
@@ -50,37 +48,6 @@ def _from_environment(host: str) -> DaemonAddress:
         cert_path=str(place / "cert.pem"),
         key_path=str(place / "key.pem"),
         tls_verify=verify,
-    )
-
-
-def _from_context() -> DaemonAddress | None:
-    """None for the default context."""
-    named = os.environ.get("DOCKER_CONTEXT")
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-    if not named and not (folder / "config.json").is_file():
-        return None
-    _sdk()
-    from docker.context import ContextAPI
-    from docker.errors import DockerException
-
-    try:
-        context = ContextAPI.get_context(named)
-    except (DockerException, OSError, ValueError, KeyError) as error:
-        raise DaemonFailed(f"docker context: {error}", hint="docker context ls") from error
-    if context is None:
-        raise DaemonFailed(
-            f"there is no docker context {named or 'as config.json names it'!r}", hint="docker context ls; or unset it"
-        )
-    if context.name == "default" or not context.Host:
-        return None
-    tls = context.TLSConfig
-    certificate, key = (tls.cert if tls and tls.cert else (None, None)) or (None, None)
-    return DaemonAddress(
-        url=context.Host,
-        cacert_path=tls.ca_cert if tls else None,
-        cert_path=certificate,
-        key_path=key,
-        tls_verify=bool(tls and tls.verify),
     )
 
 
@@ -99,10 +66,15 @@ def connect(address: DaemonAddress, *, timeout: float = TIMEOUT) -> APIClient:
     from docker.errors import DockerException
 
     _knock(address)
+    dialer: Dialer | None = None
     try:
-        client = _open(address, timeout)
+        dialer = Dialer(address.url) if address.url.startswith("ssh://") else None
+        client = _open(address, timeout, dialer)
     except (DockerException, requests.RequestException, OSError, ValueError) as error:
-        raise unreachable(address, error) from error
+        words = dialer.last_words() if dialer is not None else ""
+        if dialer is not None:
+            dialer.close()
+        raise unreachable(address, error, words=words) from error
     version = str(client.api_version)
     if tuple(int(part) for part in version.split(".")) < OLDEST_API:
         client.close()
@@ -113,7 +85,7 @@ def connect(address: DaemonAddress, *, timeout: float = TIMEOUT) -> APIClient:
     return client
 
 
-def _open(address: DaemonAddress, timeout: float) -> APIClient:
+def _open(address: DaemonAddress, timeout: float, dialer: Dialer | None) -> APIClient:
     from docker.api.client import APIClient
     from docker.tls import TLSConfig
 
@@ -123,12 +95,16 @@ def _open(address: DaemonAddress, timeout: float) -> APIClient:
             verify = self.verify if verify is None else verify
             return super().merge_environment_settings(url, proxies, stream, verify, cert)
 
+        def mount(self, prefix: Any, mounted: Any) -> None:
+            dialed = dialer is not None and prefix.startswith("http+docker")
+            super().mount(prefix, adapter(dialer, timeout) if dialer is not None and dialed else mounted)
+
     tls: TLSConfig | bool = False
     if is_tls(address):
         pair = (address.cert_path, address.key_path) if address.cert_path and address.key_path else None
         tls = TLSConfig(client_cert=pair, ca_cert=address.cacert_path, verify=address.tls_verify)
-    # The system's ssh knows the user's own configuration, keys and agent.
-    return Client(base_url=address.url, version="auto", timeout=int(timeout), tls=tls, use_ssh_client=True)
+    url = address.url if dialer is None else DEFAULT  # the SDK's own words for a socket, whose adapter is ours
+    return Client(base_url=url, version="auto", timeout=int(timeout), tls=tls)
 
 
 def is_tls(address: DaemonAddress) -> bool:
@@ -146,9 +122,11 @@ def _knock(address: DaemonAddress) -> None:
                 raise unreachable(address, error) from error
 
 
-def unreachable(address: DaemonAddress, error: BaseException) -> DaemonFailed:
-    """Which of the usual reasons it is, and its cure."""
+def unreachable(address: DaemonAddress, error: BaseException, *, words: str = "") -> DaemonFailed:
+    """Which of the usual reasons it is, and its cure. `words` are those of the `ssh` on the way."""
     what = f"no daemon answers at {address.url}"
+    if address.url.startswith("ssh://"):
+        return DaemonFailed(f"{what}: {words or error}", hint=f"does `docker -H {address.url} version` answer?")
     numbers = {cause.errno for cause in _causes(error) if isinstance(cause, OSError)}
     text = str(error)
     if errno.EACCES in numbers or "Permission denied" in text:
@@ -159,10 +137,8 @@ def unreachable(address: DaemonAddress, error: BaseException) -> DaemonFailed:
         return DaemonFailed(f"{what}: there is no such socket", hint=_start_hint(address))
     if errno.ECONNREFUSED in numbers or "Connection refused" in text:
         return DaemonFailed(f"{what}: the connection is refused, the daemon is down", hint=_start_hint(address))
-    if is_tls(address) and (words := _tls_words(address, text)):
-        return DaemonFailed(f"{what}: {words[0]}", hint=words[1])
-    if address.url.startswith("ssh://"):
-        return DaemonFailed(f"{what}: {text}", hint=f"does `docker -H {address.url} version` answer?")
+    if is_tls(address) and (refused := _tls_words(address, text)):
+        return DaemonFailed(f"{what}: {refused[0]}", hint=refused[1])
     return DaemonFailed(f"{what}: {text}", hint=_start_hint(address))
 
 
@@ -175,7 +151,7 @@ def _tls_words(address: DaemonAddress, text: str) -> tuple[str, str] | None:
         return f"{' and '.join(missing)} cannot be read", f"name the TLS credentials by {names}"
     if "CERTIFICATE_VERIFY_FAILED" in text:
         return f"its certificate is not believed: {text}", f"is {address.cacert_path} of the authority that signed it?"
-    if "ALERT" in text.upper() and "CERTIFICATE" in text.upper() or "UNKNOWN_CA" in text.upper():
+    if ("ALERT" in text.upper() and "CERTIFICATE" in text.upper()) or "UNKNOWN_CA" in text.upper():
         return f"it does not take our certificate: {text}", f"its own authority must have signed it: {names}"
     if "WRONG_VERSION_NUMBER" in text:
         return "it does not speak TLS", "leave out `tls_verify` and the certificates, or DOCKER_TLS_VERIFY"

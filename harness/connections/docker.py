@@ -119,7 +119,7 @@ class ExecChannel(Channel):
         self._got = bytearray()
         self._said = bytearray()
         self._poller = select.poll()
-        self._poller.register(stream.reader, select.POLLIN)
+        self._poller.register(stream.descriptor, select.POLLIN)
 
     def send(self, data: bytes, until: float | None) -> None:
         left = memoryview(data)
@@ -178,9 +178,7 @@ class ExecChannel(Channel):
         poller = self._poller
         if write:
             poller = select.poll()
-            poller.register(self._stream.reader, select.POLLIN)
-            same = self._stream.reader == self._stream.writer
-            poller.register(self._stream.writer, select.POLLOUT | (select.POLLIN if same else 0))
+            poller.register(self._stream.descriptor, select.POLLIN | select.POLLOUT)
         if not poller.poll(timeout):
             raise TimeoutError
 

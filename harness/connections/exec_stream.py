@@ -25,7 +25,7 @@ _STDERR = 2
 
 
 class ExecStream:
-    """`reader` and `writer` are descriptors of this process, non-blocking; they are one for a socket."""
+    """`descriptor` is there to be polled."""
 
     def __init__(
         self, client: APIClient, container: str, argv: list[str], *, stdin: bool, pty: bool, user: str = ""
@@ -38,7 +38,7 @@ class ExecStream:
         self.id: str = made["Id"]
         started: Any = client.exec_start(self.id, tty=pty, socket=True)
         self._pipe = hijacked(started)
-        self.reader, self.writer = self._pipe.reader, self._pipe.writer
+        self.descriptor = self._pipe.descriptor
         self._buffer = bytearray(self._pipe.ahead)
         self._frame = 0
         self._is_error = False

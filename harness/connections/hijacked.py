@@ -1,13 +1,11 @@
-# ruff: noqa: E402 (on Windows nothing below the assertion exists)
-"""What the daemon's HTTP leaves behind when an exec begins: a socket, a TLS session, or the pipes of an `ssh`.
+"""What the daemon's HTTP leaves behind when an exec begins: a socket, or a TLS session on one.
 
-Each is non-blocking. `reader` and `writer` are descriptors to poll; they are one for a socket.
+It is non-blocking, and `descriptor` is there to be polled.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import ssl
 import sys
@@ -17,8 +15,7 @@ assert sys.platform != "win32"
 
 
 class Hijacked(Protocol):
-    reader: int
-    writer: int
+    descriptor: int
     ahead: bytes
     """What had been read already with the daemon's answer."""
 
@@ -40,8 +37,6 @@ class Hijacked(Protocol):
 
 def hijacked(started: Any) -> Hijacked:
     """From what the SDK returns for `exec_start(socket=True)`."""
-    if getattr(started, "proc", None) is not None:
-        return _Pipes(started)
     if isinstance(getattr(started, "_sock", started), ssl.SSLSocket):
         return _Tls(started)
     return _Socket(started)
@@ -55,7 +50,7 @@ class _Socket:
         self._response = getattr(started, "_response", None)
         self._raw: socket.socket = getattr(started, "_sock", started)
         self._raw.setblocking(False)
-        self.reader = self.writer = self._raw.fileno()
+        self.descriptor = self._raw.fileno()
         self.ahead = self._peeked()
 
     def read(self, size: int) -> bytes:
@@ -114,34 +109,3 @@ class _Tls(_Socket):
             return super()._peeked()
         except ssl.SSLWantReadError:
             return b""
-
-
-class _Pipes:
-    """Of `ssh HOST docker system dial-stdio`."""
-
-    def __init__(self, started: Any) -> None:
-        self._started = started
-        self._process = started.proc
-        os.set_blocking(self._process.stdout.fileno(), False)
-        self.ahead = bytes(self._process.stdout.peek())
-        os.set_blocking(self._process.stdin.fileno(), False)
-        self.reader: int = self._process.stdout.fileno()
-        self.writer: int = self._process.stdin.fileno()
-
-    def read(self, size: int) -> bytes:
-        return os.read(self.reader, size)
-
-    def write(self, data: memoryview) -> int:
-        return os.write(self.writer, data)
-
-    def pending(self) -> bool:
-        return False
-
-    def end_stdin(self) -> None:
-        self._process.stdin.close()
-
-    def close(self) -> None:
-        self._started.close()
-        self._process.terminate()
-        self._process.wait()
-        self._process.stdout.close()

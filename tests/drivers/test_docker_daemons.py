@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import shutil
+import socket
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +22,6 @@ from harness.deadline import Deadline
 from harness.drivers.base import PlatformSpec, RunId, ScenarioRef
 from harness.drivers.docker import DockerDriver
 from harness.drivers.docker.options import DockerOptions
-from harness.errors import HarnessError
 from tests.docker_images import BASE, ensure_base
 from tests.drivers.tls_proxy import make_certificates, tls_proxy
 
@@ -96,3 +100,74 @@ def test_tls(usual: str, certificates: Path, tmp_path: Path, monkeypatch: pytest
         monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
         [problem] = DockerDriver().diagnose()
         assert "ca.pem" in problem.message or "certificate" in problem.message
+
+
+@pytest.fixture
+def ssh_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A real sshd on loopback; the `ssh` that is found on PATH knows its key and ours, as a user's own config does."""
+    program, ssh = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin"), shutil.which("ssh")
+    if program is None or ssh is None or os.geteuid() != 0:
+        pytest.skip("needs root, and OpenSSH's server and client")
+    Path("/run/sshd").mkdir(exist_ok=True)
+    for name in ("host", "user"):
+        key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
+        subprocess.run(key, check=True, timeout=60)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = [f"HostKey {tmp_path}/host", f"AuthorizedKeysFile {tmp_path}/user.pub", "StrictModes no", "UsePAM no"]
+    (tmp_path / "sshd_config").write_text("\n".join([*server, "ListenAddress 127.0.0.1", "MaxStartups 100"]) + "\n")
+    client = f"IdentityFile {tmp_path}/user\nIdentitiesOnly yes\nUserKnownHostsFile {tmp_path}/known\nBatchMode yes\n"
+    (tmp_path / "ssh_config").write_text(client + "LogLevel ERROR\n")
+    (tmp_path / "known").write_text(f"[127.0.0.1]:{port} {(tmp_path / 'host.pub').read_text()}")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ssh").write_text(f'#!/bin/sh\nexec {ssh} -F {tmp_path}/ssh_config "$@"\n')
+    (tmp_path / "bin" / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    log = (tmp_path / "sshd.log").open("wb")
+    command = [program, "-D", "-e", "-f", str(tmp_path / "sshd_config"), "-p", str(port)]
+    with log, subprocess.Popen(command, stderr=log, stdin=subprocess.DEVNULL) as process:
+        for _ in range(200):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.05)
+        yield f"ssh://root@127.0.0.1:{port}"
+        process.terminate()
+
+
+@needs_docker
+@pytest.mark.ssh
+def test_ssh(usual: str, ssh_address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("docker") is None:
+        pytest.skip("the daemon's machine needs the docker command")
+    monkeypatch.setenv("DOCKER_HOST", ssh_address)
+    use(tmp_path)
+    monkeypatch.setenv("DOCKER_HOST", ssh_address.replace("root@", "no-such-user@"))
+    [problem] = DockerDriver().diagnose()
+    assert "no-such-user" in problem.message
+    assert "Permission denied" in problem.message
+    assert problem.hint is not None
+    assert "usermod" not in problem.hint, "it is sshd that refuses, not the daemon's socket"
+
+
+@needs_docker
+def test_context(usual: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `docker context create` lays it out; DOCKER_CONTEXT beats config.json, DOCKER_HOST beats both."""
+    link = tmp_path / "daemon.sock"
+    link.symlink_to(usual)
+    home = tmp_path / "config"
+    meta = home / "contexts" / "meta" / hashlib.sha256(b"other").hexdigest()
+    meta.mkdir(parents=True)
+    endpoint = {"Host": f"unix://{link}", "SkipTLSVerify": False}
+    (meta / "meta.json").write_text(json.dumps({"Name": "other", "Metadata": {}, "Endpoints": {"docker": endpoint}}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(home))
+    monkeypatch.setenv("DOCKER_CONTEXT", "other")
+    assert daemon.default_address().url == f"unix://{link}"
+    use(tmp_path)
+    monkeypatch.setenv("DOCKER_HOST", "tcp://10.0.0.1:2375")
+    assert daemon.default_address().url == "tcp://10.0.0.1:2375"
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.delenv("DOCKER_CONTEXT")
+    (home / "config.json").write_text('{"currentContext": "other"}')
+    assert daemon.default_address().url == f"unix://{link}"
+    monkeypatch.setenv("DOCKER_CONTEXT", "default")
+    assert daemon.default_address().url != f"unix://{link}"

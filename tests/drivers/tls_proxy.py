@@ -16,20 +16,16 @@ _CHUNK = 1 << 16
 
 def make_certificates(folder: Path) -> None:
     """ca.pem, and cert.pem with key.pem for server and client alike, as DOCKER_CERT_PATH has them."""
-    _openssl(folder, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca".split(), "ca")
-    request = "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=daemon -keyout key.pem -out request.pem"
-    _run(folder, ["openssl", *request.split()])
+    key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+    _openssl(folder, f"req -x509 {key} -days 2 -subj /CN=ca -keyout ca-key.pem -out ca.pem")
+    _openssl(folder, f"req {key} -subj /CN=daemon -keyout key.pem -out request.pem")
     (folder / "extensions").write_text("subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n")
     signed = "x509 -req -in request.pem -CA ca.pem -CAkey ca-key.pem -CAcreateserial -days 2 -extfile extensions"
-    _run(folder, ["openssl", *signed.split(), "-out", "cert.pem"])
+    _openssl(folder, f"{signed} -out cert.pem")
 
 
-def _openssl(folder: Path, arguments: list[str], name: str) -> None:
-    _run(folder, ["openssl", *arguments, "-keyout", f"{name}-key.pem", "-out", f"{name}.pem"])
-
-
-def _run(folder: Path, command: list[str]) -> None:
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=60)
+def _openssl(folder: Path, arguments: str) -> None:
+    subprocess.run(["openssl", *arguments.split()], cwd=folder, check=True, capture_output=True, timeout=60)
 
 
 @contextlib.contextmanager
