@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.drivers.base import RunId, ScenarioRef
 from harness.drivers.docker import labels
 from harness.drivers.docker.options import DockerOptions, NetworkDefinition
+from harness.errors import DriverFailed
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -92,9 +93,7 @@ def make(
     client: APIClient, scenario: ScenarioRef, run: RunId, group: str, network: str, definition: NetworkDefinition | None
 ) -> None:
     """Raises docker's errors."""
-    told = labels.make(
-        scenario, run, name=network, platform=labels.LEFTOVER_NETWORK, kept=False, network=group
-    )
+    told = labels.make(scenario, run, name=network, platform=labels.LEFTOVER_NETWORK, kept=False, network=group)
     wanted = definition or NetworkDefinition(name=network)
     client.create_network(
         network,
@@ -121,6 +120,35 @@ def _ipam(wanted: NetworkDefinition) -> Any:
     return IPAMConfig(
         driver=wanted.ipam_driver or "default", pool_configs=pools, options=wanted.ipam_driver_options or None
     )
+
+
+def existing(client: APIClient, group: str) -> set[str]:
+    return {str(row["Name"]) for row in client.networks(filters={"label": [f"{labels.NETWORK}={group}"]})}
+
+
+def partition(
+    client: APIClient,
+    platform: str,
+    row: Mapping[str, Any],
+    options: DockerOptions,
+    places: tuple[Membership, ...],
+    *,
+    cut: bool,
+) -> None:
+    """Take the container off every network, or put it back where it belongs. Raises docker's errors, DriverFailed."""
+    if options.network_mode not in (None, "bridge"):
+        raise DriverFailed(
+            f"{platform}: it has no network of its own that could be cut: `network_mode: {options.network_mode}`",
+            hint="leave out `network_mode`, or use `bridge`",
+        )
+    joined = set(row["NetworkSettings"]["Networks"] or {})
+    if cut:
+        for name in joined:
+            client.disconnect_container_from_network(row["Id"], name, force=True)
+        return
+    for place in places or (Membership("bridge"),):
+        if place.network not in joined:
+            client.connect_container_to_network(row["Id"], place.network, **place.arguments())
 
 
 def remove(client: APIClient, group: str) -> None:
