@@ -31,15 +31,12 @@ def open_connection(endpoint: Endpoint, *, name: str) -> Connection:
 
             return SandboxConnection(endpoint, name)
         if isinstance(endpoint, Ssh):
-            return _ssh(endpoint, name)
+            try:
+                from harness.connections.ssh import SshConnection
+            except ImportError as error:
+                if error.name != "asyncssh":
+                    raise
+                hint = "pip install 'harness-e2e[ssh]' (asyncssh is missing)"
+                raise Unsupported("ssh", by="this machine", hint=hint) from error
+            return SshConnection(endpoint, name)
     raise Unsupported(f"the endpoint {endpoint.kind!r}", by="this machine")
-
-
-def _ssh(endpoint: Ssh, name: str) -> Connection:
-    try:
-        from harness.connections.ssh import SshConnection
-    except ImportError as error:
-        if error.name != "asyncssh":
-            raise
-        raise Unsupported("ssh", by=name, hint="pip install 'harness-e2e[ssh]' (asyncssh is missing)") from error
-    return SshConnection(endpoint, name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import threading
 import time
 from typing import Any
@@ -18,6 +17,11 @@ _HELD = 8 << 20
 """Bytes that wait for their reader before the host is told to wait."""
 _QUEUED = 4 << 20
 """Bytes on their way to the host before the writer waits."""
+
+
+_SIGNALS = {"ABRT": 6, "ALRM": 14, "FPE": 8, "HUP": 1, "ILL": 4, "INT": 2, "KILL": 9, "PIPE": 13, "QUIT": 3}
+_SIGNALS |= {"SEGV": 11, "TERM": 15, "USR1": 10, "USR2": 12}
+"""RFC 4254, section 6.10, and the numbers that Linux has for them."""
 
 
 class SessionStream(asyncssh.SSHClientSession[bytes]):
@@ -59,8 +63,7 @@ class SessionStream(asyncssh.SSHClientSession[bytes]):
         self.status = status
 
     def exit_signal_received(self, signal_name: str, core_dumped: bool, msg: str, lang: str) -> None:
-        number = getattr(signal, f"SIG{signal_name}", signal.SIGKILL)
-        self.status = 128 + int(number)
+        self.status = 128 + _SIGNALS.get(signal_name, 9)
 
     def connection_lost(self, exc: Exception | None) -> None:
         with self._changed:
