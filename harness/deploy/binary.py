@@ -51,6 +51,7 @@ class BinaryRun:
     env: Mapping[str, str] = field(default_factory=dict)
     mask: Callable[[Any], Any] = lambda value: value
     on_event: Callable[[str], None] = lambda message: None
+    on_start: Callable[[str], None] = lambda task_id: None
     on_record: Callable[[TaskRecord], None] = lambda record: None
 
 
@@ -150,6 +151,8 @@ def _listen(job: BinaryRun, process: Process, transcript: Transcript) -> tuple[i
         record = transcript.feed(line)
         if record is not None:
             job.on_record(record)
+        elif transcript.running is not None:
+            job.on_start(transcript.running)
     ended = process.wait(_TAIL)
     return ended.rc, ended.err
 

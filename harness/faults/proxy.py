@@ -80,6 +80,10 @@ class Front:
         self._server: asyncio.Server | None = None
         self._tripwire: tuple[int, Callable[[], None]] | None = None
 
+    def lead_to(self, address: Address) -> None:
+        """Elsewhere from now on: a platform that was started again may have moved."""
+        self._address = address
+
     def cut(self) -> int:
         """Reset every connection that is open; how many there were."""
         return _call(self._loop, self._cut_all())

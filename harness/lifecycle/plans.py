@@ -213,8 +213,10 @@ def run_plan(
             env=provisioner.env,
             mask=context.mask.tree,
             on_event=lambda message: context.event(step, host, message),
-            on_record=lambda record: context.task(host, record),
+            on_start=lambda _: context.faults.task_started(host),
+            on_record=lambda record: (context.task(host, record), context.faults.task_ended(host, record.task_id))[0],
         )
+        context.faults.pushing(host)
         result = run_binary(job, deadline=context.deadline, cancellation=context.cancellation)
         with lock:
             context.ledger.pushes += 1

@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING
 from harness import daemon
 from harness.deadline import Deadline
 from harness.drivers.base import Instance, InstanceRecord, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
-from harness.drivers.docker import container, daemons, images, labels, readiness, refusals, remains, snapshots, watcher
+from harness.drivers.docker import (
+    container,
+    daemons,
+    images,
+    labels,
+    privileged,
+    readiness,
+    refusals,
+    remains,
+    snapshots,
+    watcher,
+)
 from harness.drivers.docker.container import Wanted
 from harness.drivers.docker.driver import DockerDriver
 from harness.errors import DriverFailed, HarnessError, InstanceGone
@@ -155,6 +166,16 @@ class DockerSite(Site):
                 remains.remove_network(host.client, host.network)
                 if not host.client.networks(filters={"name": [f"^{host.network}$"]}):
                     host.network = ""
+
+    def back_door(self, instance: Instance) -> Endpoint:
+        host = self._host(instance.spec)
+        with self._explained(host, instance.name):
+            row = readiness.inspect(host.client, instance)
+        return privileged.endpoint(row, host.address)
+
+    def kill(self, instance: Instance) -> None:
+        with self._on(instance) as (client, name):
+            client.kill(name)
 
     def stop(self, instance: Instance) -> None:
         with self._on(instance) as (client, name):
