@@ -23,7 +23,7 @@ from harness.lifecycle.failures import Stage, StepFailed, all_done, describe, de
 from harness.models.config import BinaryOnly, DeploymentStrategy
 from harness.models.plan import Plan
 from harness.models.results import CompilationResult, HostExecutionResult
-from harness.models.runner import Payload
+from harness.models.runner import Payload, TaskRecord
 from harness.models.scenario import CompilerChoice, Scenario
 
 _GRACE = 15.0
@@ -200,6 +200,10 @@ def run_plan(
     lock = threading.Lock()
     started = time.monotonic()
 
+    def ended(host: str, record: TaskRecord) -> None:
+        context.task(host, record)
+        context.faults.task_ended(host, record.task_id)
+
     def work(host: str) -> HostExecutionResult:
         binary = binaries.of_host[host]
         decision: Decision = decide(host, strategy)
@@ -214,7 +218,7 @@ def run_plan(
             mask=context.mask.tree,
             on_event=lambda message: context.event(step, host, message),
             on_start=lambda _: context.faults.task_started(host),
-            on_record=lambda record: (context.task(host, record), context.faults.task_ended(host, record.task_id))[0],
+            on_record=lambda record: ended(host, record),
         )
         context.faults.pushing(host)
         result = run_binary(job, deadline=context.deadline, cancellation=context.cancellation)

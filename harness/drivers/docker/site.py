@@ -19,6 +19,7 @@ from harness.drivers.docker import (
     daemons,
     images,
     labels,
+    login,
     privileged,
     readiness,
     refusals,
@@ -150,7 +151,8 @@ class DockerSite(Site):
             identifier = readiness.wait_running(host.client, instance, deadline)
             if options.init == "systemd":
                 readiness.wait_for_systemd(host.client, instance, identifier, deadline)
-        return Docker(container=identifier, daemon=host.address)
+            endpoint = Docker(container=identifier, daemon=host.address)
+            return login.through_sshd(host.client, instance, options, endpoint, deadline)
 
     def destroy(self, instance: Instance) -> None:
         host, options = self._host(instance.spec), daemons.options_of(instance.spec)
@@ -160,6 +162,7 @@ class DockerSite(Site):
 
     def _remove(self, host: Host, name: str, *, volumes: bool) -> None:
         remains.remove_container(host.client, name, volumes=volumes)
+        remains.remove_keys(name)
         self._made.pop(name, None)
         with host.lock:
             if host.network:

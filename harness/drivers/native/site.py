@@ -26,6 +26,7 @@ from harness.drivers.native import (
     freezer,
     identity,
     labels,
+    login,
     readiness,
     remains,
     rootfs,
@@ -232,7 +233,7 @@ class NativeSite(Site):
         readiness.wait_for_view(instance.name, found.init, deadline)
         if found.label.init == "systemd":
             readiness.wait_for_systemd(instance.name, endpoint, deadline)
-        return endpoint
+        return login.through_sshd(instance, endpoint, deadline)
 
     def back_door(self, instance: Instance) -> Endpoint:
         endpoint = self._look(instance.record.id, instance.name).endpoint()
