@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from shlex import quote
 
+from harness.errors import HarnessError
 from harness.faults.target import Target, Undo
 from harness.models.fault import Fault
 
-TEMPORARY = ("/tmp", "/var/tmp", "/run", "/root", "/dev/shm")
+TEMPORARY = ("/tmp", "/var/tmp", "/run", "/root")
 """Wherever a binary might be put: one of them full or noexec alone is dodged."""
 _LARGEST_MB = 64
 
+# `set -e` would count for nothing on the left of a `||`: each path has a shell of its own.
 _FULL = f"""
 set -e
 size=$(du -smx {{path}} | cut -f1)
 [ "$size" -le {_LARGEST_MB} ] || {{{{ echo {{path}} "holds $size MB, over {_LARGEST_MB}" >&2; exit 1; }}}}
-copy=$(mktemp -d)
+copy=$(mktemp -d -p "$(dirname {{path}})")
 mount -t tmpfs -o "mode=$(stat -c %a {{path}}),size=$((size + 1))m" harness-fault "$copy"
 cp -a {{path}}/. "$copy"/ 2>/dev/null || :
 cat /dev/zero >"$copy/.harness-full" 2>/dev/null || :
-mount --bind "$copy" {{path}}
-umount -l "$copy"
-rmdir "$copy" 2>/dev/null || :
+mount --move "$copy" {{path}}
+rmdir "$copy"
 """
 _AGAIN = """
 set -e
@@ -44,13 +45,23 @@ def noexec(target: Target, fault: Fault) -> Undo:
 
 
 def _each(target: Target, fault: Fault, script: str, **words: str) -> Undo:
-    paths = [path for path in fault.paths or TEMPORARY if _is_folder(target, path)]
-    # What is lost under the new mount is whatever runs there: a shell of ours whose files lie in /tmp has them open.
-    target.do(fault, "\n".join(f"(\n{script.format(path=quote(path), **words)})" + " || exit 1" for path in paths))
+    done: list[str] = []
 
     def undo() -> None:
-        target.do(fault, "\n".join(f"umount -l {quote(path)}" for path in reversed(paths)))
+        for path in reversed(done):
+            target.do(fault, f"umount -l {quote(path)}")
 
+    try:
+        for path in fault.paths or TEMPORARY:
+            if _is_folder(target, path):
+                target.do(fault, script.format(path=quote(path), **words))
+                done.append(path)
+    except HarnessError:
+        undo()
+        raise
+    if fault.during in ("converge", "side_effect"):
+        # A shell that is open already has its files under what is mounted now.
+        target.redirect(None)
     return undo
 
 

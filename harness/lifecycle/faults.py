@@ -69,7 +69,7 @@ class Faults:
     def unknown_tasks(self, plan: Plan) -> list[str]:
         """What is wrong with `after_task`, in words."""
         known = {task.task_id for play in plan.plays for batch in play.batches for task in batch.tasks}
-        known |= {task.task_id for play in plan.plays for task in play.handlers}
+        known |= {handler.handler_id for play in plan.plays for handler in play.handlers}
         asked = {case.fault.after_task for case in self._cases if case.fault.after_task is not None}
         return [f"a fault waits for the task {name!r}, which the plan does not have" for name in sorted(asked - known)]
 

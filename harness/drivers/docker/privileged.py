@@ -9,9 +9,7 @@ from typing import Any
 
 from harness.models.endpoint import DaemonAddress, Docker, Endpoint, Sandbox
 
-_CAPABILITIES = (
-    *("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SYS_ADMIN", "SYS_CHROOT", "MKNOD"),
-)
+_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SYS_ADMIN", "SYS_CHROOT")
 
 
 def endpoint(row: dict[str, Any], address: DaemonAddress) -> Endpoint:
@@ -30,4 +28,5 @@ def endpoint(row: dict[str, Any], address: DaemonAddress) -> Endpoint:
     if row["Id"] not in seen and row["Id"][:12] not in Path(f"/proc/{pid}/environ").read_text(errors="replace"):
         return plain
     started = int(stat.rpartition(")")[2].split()[19])  # proc(5): field 22, the start time
-    return Sandbox(pid=pid, start_time=started, capabilities=tuple(f"CAP_{name}" for name in _CAPABILITIES))
+    capabilities = tuple(f"CAP_{name}" for name in _CAPABILITIES)
+    return Sandbox(pid=pid, start_time=started, capabilities=capabilities, unconfined=True)
