@@ -55,6 +55,7 @@ class BinaryRun:
     env: Mapping[str, str] = field(default_factory=dict)
     mask: Callable[[Any], Any] = lambda value: value
     on_event: Callable[[str], None] = lambda message: None
+    on_pushing: Callable[[], None] = lambda: None
     on_start: Callable[[str], None] = lambda task_id: None
     on_record: Callable[[TaskRecord], None] = lambda record: None
 
@@ -91,6 +92,7 @@ def _folder(job: BinaryRun, deadline: Deadline) -> Iterator[str]:
 def _push(job: BinaryRun, path: str, deadline: Deadline) -> None:
     size = job.binary.binary_size
     started = time.monotonic()
+    job.on_pushing()
     try:
         job.connection.push(job.binary.binary_path, path, mode=0o700)
         arrived = _sha256(job.connection, path, deadline)

@@ -17,6 +17,7 @@ from typing import ClassVar, Self
 
 from harness.deadline import Deadline
 from harness.errors import Problem, Unsupported
+from harness.models.config import DeploymentStrategy
 from harness.models.endpoint import Endpoint
 from harness.models.serde import StrictModel
 from harness.models.shaping import Shaping
@@ -77,6 +78,8 @@ class PlatformSpec:
     options: StrictModel | None = None
     shaping: Shaping | None = None
     """What the way to its sshd is like."""
+    strategy: DeploymentStrategy | None = None
+    """How the plan reaches it; None: as the scenario says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ _OF_MOLECULE = ("azure", "digitalocean", "ec2", "gce", "kubevirt", "libvirt", "l
 
 _REFUSED = {
     "links": "containers reach each other by name on the scenario's network",
-    "mounts": "`volumes` says the same",
     "cgroup_parent": "it is not supported",
     "extra_opts": "options of podman's command line are not supported",
     "storage_opt": "it is not supported",
@@ -82,7 +81,7 @@ class MoleculePlatforms:
         model = _model(our_driver(self.name))
         extra = self.section.model_extra or {}
         defaults = {key: value for key, value in extra.items() if model is not None and key in model.model_fields}
-        self._tell_of(extra, defaults, ("driver",))
+        self._tell_of(extra, model.model_fields if model is not None else extra, ("driver",))
         reader = _Reader(DriverSection(name=our_driver(self.name), **defaults), self.where)
         specs = reader.read([self._section(platform, index) for index, platform in enumerate(platforms)])
         self.problems += reader.problems
@@ -137,11 +136,26 @@ class MoleculePlatforms:
         for key, instead in _REFUSED.items():
             if key in options:
                 self.problems.append(Problem(self.where((*at, key)), f"is not supported; {instead}"))
-        known = {key: value for key, value in options.items() if key in model.model_fields}
-        self._tell_of(written, {**known, **_REFUSED, "network": None}, at)
-        return _as_ours(known)
+        names = [*model.model_fields, *_REFUSED, "mounts", *(["network"] if podman else [])]
+        self._tell_of(written, names, at)
+        self._mounts(options, at)
+        return _as_ours({key: value for key, value in options.items() if key in model.model_fields})
 
-    def _tell_of(self, written: Mapping[str, Any], known: Mapping[str, Any], at: Keys) -> None:
+    def _mounts(self, options: dict[str, Any], at: Keys) -> None:
+        """Docker's longer form of `volumes` and `tmpfs`."""
+        mounts = options.pop("mounts", None) or []
+        for index, mount in enumerate(mounts if isinstance(mounts, list) else [mounts]):
+            kind = mount.get("type", "volume") if isinstance(mount, Mapping) else None
+            if kind not in ("bind", "volume", "tmpfs") or not isinstance(mount.get("target"), str):
+                words = "should be {type: bind, volume or tmpfs, target: PATH, source: PATH}"
+                self.problems.append(Problem(self.where((*at, "mounts", index)), words))
+            elif kind == "tmpfs":
+                options["tmpfs"] = [*options.get("tmpfs", []), mount["target"]]
+            else:
+                parts = [mount.get("source"), mount["target"], "ro" if mount.get("read_only") else None]
+                options["volumes"] = [*options.get("volumes", []), ":".join(str(part) for part in parts if part)]
+
+    def _tell_of(self, written: Mapping[str, Any], known: Collection[str], at: Keys) -> None:
         """Molecule lets what it does not know pass in silence."""
         for key in written:
             if key not in known and key not in _WITHOUT_EFFECT:
@@ -173,6 +187,9 @@ def _as_ours(options: dict[str, Any]) -> dict[str, Any]:
         options.pop("command", None)
     if isinstance(options.get("hostname"), bool):
         options.pop("hostname")
+    host = options.get("docker_host")
+    if isinstance(host, str) and host.startswith("unix://") and not host.startswith("unix:///"):
+        options["docker_host"] = host.replace("unix://", "unix:///", 1)
     for key in ("memory", "memory_swap", "shm_size"):
         if isinstance(options.get(key), int) and not isinstance(options[key], bool):
             options[key] = f"{options[key]}b"  # a bare number is bytes there
