@@ -47,7 +47,7 @@ def create(client: APIClient, wanted: Wanted, *, cgroup_version: str) -> str:
         "environment": {**options.env, **({"container": "docker"} if options.init == "systemd" else {})},
         "labels": {**options.labels, **wanted.labels},
         "ports": ports,
-        "volumes": _targets(options.volumes),
+        "volumes": targets(options.volumes),
         "stop_signal": options.stop_signal or ("SIGRTMIN+3" if options.init == "systemd" else None),
         "host_config": host_config(client, wanted, cgroup_version=cgroup_version),
         "platform": options.platform,
@@ -116,7 +116,7 @@ def host_config(client: APIClient, wanted: Wanted, *, cgroup_version: str) -> di
 def not_held(options: DockerOptions) -> tuple[str, ...]:
     """What a commit of such a container leaves out."""
     systemd = ("/run", "/run/lock") if options.init == "systemd" else ()
-    mounts = [*systemd, *_tmpfs(options.tmpfs), *_targets(options.volumes)]
+    mounts = [*systemd, *_tmpfs(options.tmpfs), *targets(options.volumes)]
     return ("processes", "/dev/shm", *mounts)
 
 
@@ -170,7 +170,8 @@ def _bind(volume: str, directory: Path) -> str:
     return f"{source}:{rest}"
 
 
-def _targets(volumes: list[str]) -> list[str]:
+def targets(volumes: list[str]) -> list[str]:
+    """Where volumes are mounted inside."""
     return [volume.split(":")[1] if ":" in volume else volume for volume in volumes]
 
 
