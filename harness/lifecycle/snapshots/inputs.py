@@ -22,6 +22,7 @@ from harness.lifecycle.snapshots import shelf
 
 if TYPE_CHECKING:
     from harness.lifecycle.context import Context
+    from harness.models.scenario import Scenario
 
 _FORMAT = "1"
 """Of all that a snapshot's key is made of; another one and every snapshot is made anew."""
@@ -50,6 +51,12 @@ def digests(context: Context, origins: Mapping[str, Origin], bases: Mapping[str,
     return {name: _keyed(key, name, body) for name, body in found.items()}
 
 
+def prepare_file(scenario: Scenario) -> Path | None:
+    """The plan, script or playbook of `prepare`, if there is one."""
+    ansible = scenario.provisioner.ansible
+    return scenario.provisioner.prepare or (ansible.playbooks.get("prepare") if ansible is not None else None)
+
+
 def key_of(inputs: Mapping[str, str]) -> str:
     """[0-9a-f]{64}"""
     return hashlib.sha256(json.dumps(sorted(inputs.items())).encode()).hexdigest()
@@ -75,7 +82,7 @@ def _platform(spec: PlatformSpec, origin: Origin, base: Snapshot | None) -> byte
 
 
 def _prepare(context: Context) -> Bodies:
-    path = context.scenario.provisioner.prepare
+    path = prepare_file(context.scenario)
     assert path is not None
     yield "environment", json.dumps(sorted(context.scenario.provisioner.env.items())).encode()
     yield from _KINDS.get(path.suffix, _playbook)(context, path)

@@ -99,7 +99,8 @@ def secret() -> bytes:
 
 
 def lock(key: str) -> Lock:
-    return Lock(home() / "locks" / f"{key}.lock")
+    """Spares two runs the same work. Should both publish all the same, the later record is the one."""
+    return Lock(home() / "locks" / f"{key}.lock", remove=True)
 
 
 def read(key: str) -> SnapshotSet | None:
@@ -132,8 +133,6 @@ def put(one: SnapshotSet) -> None:
 def remove(key: str) -> None:
     """A second call does nothing."""
     (home() / "sets" / f"{key}.json").unlink(missing_ok=True)
-    with suppress(OSError):
-        (home() / "locks" / f"{key}.lock").unlink(missing_ok=True)
 
 
 def announce(one: Announcement) -> None:
