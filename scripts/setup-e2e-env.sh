@@ -68,6 +68,8 @@ look() {
         have unshare || want util-linux "name spaces"
         have tar || want tar "moves file trees"
         have ip || want iproute2 "networks of sandboxes"
+        have ssh || want openssh-client "reaches platforms as Ansible does"
+        [ -x /usr/sbin/sshd ] || have sshd || want openssh-server "platforms with connection: ssh that are a view of this host"
     fi
     look_for_rust
 }

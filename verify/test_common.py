@@ -1,6 +1,6 @@
 """What should hold on any Linux platform after any plan: shared by scenarios, plain testinfra.
 
-A scenario adds it with `verifier: {additional_files_or_dirs: [../../verify/test_common.py]}`.
+A scenario adds it with `verifier: {additional_files_or_dirs: [../../../verify/test_common.py]}`.
 """
 
 import pytest

@@ -41,6 +41,7 @@ class TerminalStream(StreamProcess):
         with _raw(source), _resized(self._resize):
             keyboard: int | None = source
             press: float | None = None
+            self._show(target)  # what came in one piece with the announcement; nothing more may come before a key
             while True:
                 # The end of a file is no state of a terminal but a key, lost when the program discards its input:
                 # so it is pressed again for as long as the program runs.

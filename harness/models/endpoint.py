@@ -79,7 +79,11 @@ class Ssh(StrictModel):
     password_file: str | None = None
     proxy_jump: str | None = None
     proxy_command: str | None = None
-    """A shell command whose stdin and stdout are the connection (how a sandbox's own network is entered)."""
+    """A shell command whose stdin and stdout are the connection (how a sandbox's own network is entered), as
+    ssh_config(5) has it: with tokens such as %h, and %% for a percent sign. `host` is then a mere name."""
+    proxy_passes_socket: bool = False
+    """With `--fdpass` at its end the proxy command passes the connected socket on its stdout and ends (ssh_config(5),
+    ProxyUseFdpass)."""
     use_config: bool = False
     """The user's ssh config, agent and default keys are honoured: a machine that is adopted, not made."""
     environment: dict[str, str] = Field(default_factory=dict)

@@ -63,8 +63,28 @@ class AnsibleSettings:
     """`provisioner.inventory.hosts`: an inventory as Ansible's YAML has it, beside the platforms' own."""
     links: dict[str, Path] = field(default_factory=dict)
     """`hosts`, `group_vars`, `host_vars`: taken from here in place of what molecule.yml says."""
+    children: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """The groups below a group, from the platforms' `children`; their members are in the platforms' groups, too."""
     dependency: Dependency = Dependency()
     prerun: bool = True
+    role_name_check: int = 0
+    log: bool = True
+    driver: str = "default"
+    """As Molecule calls it (`podman`, `delegated`), where `Scenario.driver` is ours."""
+    managed: bool = True
+    """Without it the driver `default` neither creates nor destroys: the machines are there."""
+    driver_connection_options: dict[str, JsonValue] = field(default_factory=dict)
+    """`driver.options.ansible_connection_options`: variables of every host of a driver that is not managed."""
+    login_cmd_template: str | None = None
+    ssh_connection_options: tuple[str, ...] = ()
+    safe_files: tuple[str, ...] = ()
+    """Patterns of files in the ephemeral folder that outlive `destroy`."""
+    ephemeral: Path = Path()
+    """MOLECULE_EPHEMERAL_DIRECTORY; it need not exist yet."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Molecule's own variables (MOLECULE_*), for playbooks, tests and shell commands; `env` is the user's."""
+    document: dict[str, JsonValue] = field(default_factory=dict)
+    """molecule.yml with all defaults, as playbooks read it from MOLECULE_FILE (`molecule_yml`)."""
 
 
 @dataclass(frozen=True, slots=True)

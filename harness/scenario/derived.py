@@ -76,7 +76,7 @@ def scenario_from_fixture(name: str, driver: str | None, settings: Settings) -> 
         ScenarioRef(Path.cwd(), _name_of(plan_path.stem), plan_path.parent),
         settings,
         platforms=platforms,
-        provisioner=Provisioner(name="binary", plan=plan_path),
+        provisioner=Provisioner(name="binary", plan=plan_path, prepare=manager.prepare_path(name)),
         verifier=Verifier(
             name="testinfra",
             directory=plan_path.parent / f"{plan_path.stem}_tests",

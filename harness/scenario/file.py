@@ -166,15 +166,6 @@ class BinaryProvisioner(Section):
     log: bool = True
 
 
-class AnsibleProvisioner(OpenSection):
-    """Molecule's schema lets any further key pass here."""
-
-    name: Literal["ansible"] = "ansible"
-    inventory: dict[str, Any] = Field(default_factory=dict)
-    env: Environment = Field(default_factory=dict)
-    log: bool = True
-
-
 class VerifierSection(Section):
     name: Literal["testinfra", "ansible"] | None = None
     enabled: bool = Field(default=True, description="false skips the step verify")
@@ -220,7 +211,7 @@ class ExpectSection(Section):
     error: Annotated[Text, BeforeValidator(_regex)] = Field(description="a regular expression found in its error")
 
 
-class _Common(Section):
+class CommonFile(Section):
     """The top-level keys whose meaning does not hang on the provisioner."""
 
     verifier: VerifierSection = Field(default_factory=VerifierSection)
@@ -230,34 +221,18 @@ class _Common(Section):
     collect: list[Text] = Field(
         default_factory=list, description="absolute paths fetched from the platforms when something failed"
     )
-    dependency: dict[str, Any] = Field(default_factory=dict)
-    ansible: dict[str, Any] = Field(default_factory=dict)
-    prerun: bool = Field(default=True, description="Molecule's; without meaning for binary")
     log: bool = True
-    lint: str | None = Field(default=None, deprecated="Molecule has dropped it, too")
-    role_name_check: int = 0
-    shared_state: bool = False
+    lint: Any = Field(default=None, deprecated="Molecule has dropped it, too")
 
 
-class BinaryFile(_Common):
+class BinaryFile(CommonFile):
     """molecule.yml with `provisioner: {name: binary}`."""
 
     driver: DriverSection = Field(default_factory=lambda: DriverSection(name="native"))
     platforms: list[PlatformSection] = Field(min_length=1)
     provisioner: BinaryProvisioner
-
-
-class PassedPlatform(OpenSection):
-    """Molecule's schema lets any further key pass here."""
-
-    name: Text
-    image: Text | None = None
-    groups: list[Text] = Field(default_factory=list)
-
-
-class AnsibleFile(_Common):
-    """molecule.yml as Molecule has it."""
-
-    driver: DriverSection = Field(default_factory=lambda: DriverSection(name="default"))
-    platforms: list[PassedPlatform] = Field(default_factory=list)
-    provisioner: AnsibleProvisioner = Field(default_factory=AnsibleProvisioner)
+    dependency: dict[str, Any] = Field(default_factory=dict)
+    ansible: dict[str, Any] = Field(default_factory=dict)
+    prerun: bool = Field(default=True, description="Molecule's; without meaning for binary")
+    role_name_check: int = 0
+    shared_state: bool = False

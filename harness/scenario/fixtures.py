@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PLANS = "execution_plans"
 OUTCOMES = "expected_outcomes"
+PREPARE = "prepare"
 
 
 class ComplexityLevel(StrEnum):
@@ -89,6 +90,13 @@ class TestFixtureManager:
             if path.is_file():
                 return path
         return None
+
+    def prepare_path(self, name: str) -> Path | None:
+        """What is done to each platform before the plan runs: `NAME_prepare.json` (a plan) or `NAME_prepare.sh`."""
+        plan = self.plan_path(name)
+        folder = plan.parent.parent / PREPARE
+        candidates = (folder / f"{plan.stem}_prepare{suffix}" for suffix in (".json", ".sh"))
+        return next((path for path in candidates if path.is_file()), None)
 
     def outcomes(self, name: str) -> Outcomes:
         """Raises InvalidInput with all that is wrong with them; none at all are none expected."""

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from harness import registry
 from harness.errors import HarnessError
-from harness.scenario.file import AnsibleFile, BinaryFile
+from harness.scenario.file import BinaryFile
+from harness.scenario.molecule_file import AnsibleFile
 from harness.scenario.settings import Settings
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from harness.errors import InvalidInput, Problem
@@ -38,19 +38,21 @@ class Layers:
     warnings: list[Problem]
     unset: frozenset[str]
     """Variables that were used and are not set."""
+    molecule: Mapping[str, str] = field(default_factory=dict)
+    """Molecule's own variables (MOLECULE_*) of this scenario."""
 
 
 def read_layers(project: Path, directory: Path, overrides: Overrides) -> Layers:
     """Base configurations first, molecule.yml last. Raises InvalidInput where a file can't be read at all."""
     env_file = overrides.env_file or (project / ENV_FILE if is_file(project / ENV_FILE) else None)
-    environment = _molecule_variables(project, directory, env_file)
-    environment |= {**os.environ, **(_read_env_file(env_file) if env_file else {})}
+    own = _molecule_variables(project, directory, env_file)
+    environment = {**own, **os.environ, **(_read_env_file(env_file) if env_file else {})}
     files = [*_base_configs(project, overrides), directory / FILE]
     layers = _combined(files, environment)
     late = _late_variables(layers.root, directory)
     if layers.unset & late.keys():
         layers = _combined(files, late | environment)
-    return layers
+    return replace(layers, molecule={**own, **late})
 
 
 def _combined(files: Sequence[Path], variables: Mapping[str, str]) -> Layers:

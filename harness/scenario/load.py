@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -26,11 +26,13 @@ from harness.models.scenario import (
     StageExpectation,
     Verifier,
 )
-from harness.scenario.file import AnsibleFile, BinaryFile, BinaryProvisioner, DriverSection, VerifierSection
+from harness.scenario.ansible import AnsibleReader, misspelt_provisioner
+from harness.scenario.file import BinaryFile, BinaryProvisioner, DriverSection, VerifierSection
 from harness.scenario.inventory import InventoryReader
 from harness.scenario.layers import Layers, Overrides, read_layers
+from harness.scenario.molecule_file import AnsibleFile
 from harness.scenario.nodes import Node
-from harness.scenario.platforms import PlatformReader, passed
+from harness.scenario.platforms import PlatformReader
 from harness.scenario.project import FILE, scenario_directory
 from harness.scenario.sequences import sequences_of, step_fault
 from harness.scenario.settings import Settings
@@ -41,6 +43,8 @@ _STAGES: tuple[Literal["prepare", "side_effect", "cleanup"], ...] = ("prepare", 
 _SUFFIXES = (".json", ".sh")
 _MAX_ATTEMPTS = 8
 _PROVISIONERS = ("binary", "ansible")
+ANSIBLE_SECONDS = 4 * 3600.0
+"""Molecule sets no limit; a run that hangs ends all the same."""
 
 File = TypeVar("File", BinaryFile, AnsibleFile)
 
@@ -59,6 +63,7 @@ class _Loader:
     def __init__(self, ref: ScenarioRef, layers: Layers, settings: Settings, overrides: Overrides) -> None:
         self.ref = ref
         self.root: Node = layers.root
+        self.molecule = layers.molecule
         self.problems = list(layers.problems)
         self.warnings = list(layers.warnings)
         self.settings = settings
@@ -68,6 +73,11 @@ class _Loader:
     def load(self) -> Scenario:
         if not isinstance(self.data, dict):
             self._problem((), f"should be a mapping, not {shown(self.data)}")
+            raise self._invalid()
+        misspelt = misspelt_provisioner(self.data)
+        if misspelt is not None:
+            key, words = misspelt
+            self._problem((key,), words)
             raise self._invalid()
         scenario = self._binary() if self._provisioner_name() == "binary" else self._ansible()
         if self.problems or scenario is None:
@@ -143,7 +153,9 @@ class _Loader:
             env=section.env,
             tags=tuple(section.tags),
             skip_tags=tuple(section.skip_tags),
-            **stages,
+            prepare=stages["prepare"],
+            side_effect=stages["side_effect"],
+            cleanup=stages["cleanup"],
         )
 
     def _compiler(self, section: BinaryProvisioner) -> CompilerChoice:
@@ -176,13 +188,17 @@ class _Loader:
         file = self._validated(AnsibleFile)
         if file is None:
             return None
-        driver = self.overrides.driver or file.driver.name
+        reader = AnsibleReader(self.ref, file, self.root.where, self.overrides.driver)
+        platforms, provisioner = reader.read(self.data, self.molecule)
+        self.problems += reader.problems
+        self.warnings += reader.warnings
         return self._scenario(
             file,
-            driver=driver,
-            platforms=tuple(passed(file.platforms, driver)),
-            provisioner=Provisioner(name="ansible", env=file.provisioner.env),
+            driver=reader.driver,
+            platforms=platforms,
+            provisioner=provisioner,
             verifier=self._verifier(file.verifier, default="ansible"),
+            timeout=ANSIBLE_SECONDS,
         )
 
     # --- both ------------------------------------------------------------------------------------------------------
@@ -195,6 +211,7 @@ class _Loader:
         platforms: tuple[PlatformSpec, ...],
         provisioner: Provisioner,
         verifier: Verifier,
+        timeout: float | None = None,
     ) -> Scenario:
         self._check_steps(file)
         self._check_collect(file.collect)
@@ -210,7 +227,9 @@ class _Loader:
             verifier=verifier,
             sequences=sequences_of(file.scenario),
             category=file.scenario.category,
-            timeout_seconds=file.scenario.timeout_seconds or self.settings.e2e_testing.default_timeout_seconds,
+            timeout_seconds=file.scenario.timeout_seconds
+            or timeout
+            or self.settings.e2e_testing.default_timeout_seconds,
             performance=self._performance(file),
             expect=StageExpectation(file.expect.stage, file.expect.error) if file.expect else None,
             collect=tuple(file.collect),
@@ -233,8 +252,9 @@ class _Loader:
         if default == "testinfra" and name != "testinfra":
             self._problem(("verifier", "name"), "provisioner binary is verified by testinfra, not by ansible")
         directory = self._path(section.directory)
+        complain = self._problem if default == "testinfra" else self._warn  # Molecule finds no tests, and goes on
         if "directory" in section.model_fields_set and not is_folder(directory):
-            self._problem(("verifier", "directory"), f"there is no folder {display(directory)}")
+            complain(("verifier", "directory"), f"there is no folder {display(directory)}")
         return Verifier(
             name=name,
             directory=directory,
@@ -244,7 +264,7 @@ class _Loader:
             options=section.options,
             env=section.env,
             enabled=section.enabled,
-            additional_files_or_dirs=tuple(self._additional(directory, section.additional_files_or_dirs)),
+            additional_files_or_dirs=tuple(self._additional(directory, section.additional_files_or_dirs, complain)),
         )
 
     def _expected(self, written: str | None) -> Path | None:
@@ -268,14 +288,16 @@ class _Loader:
             self.problems += error.problems
             return ()
 
-    def _additional(self, directory: Path, patterns: Sequence[str]) -> list[Path]:
+    def _additional(
+        self, directory: Path, patterns: Sequence[str], complain: Callable[[Keys, str], None]
+    ) -> list[Path]:
         """Relative to the tests' folder, globs allowed, as Molecule's testinfra verifier takes them."""
         found: list[Path] = []
         for index, pattern in enumerate(patterns):
             matches = _matches(directory, pattern)
             if not matches:
                 at = ("verifier", "additional_files_or_dirs", index)
-                self._problem(at, f"nothing matches {shown(pattern)} in {display(directory)}")
+                complain(at, f"nothing matches {shown(pattern)} in {display(directory)}")
             found += matches
         return found
 
@@ -301,8 +323,11 @@ class _Loader:
             path = path.expanduser()
         return self.ref.directory / path
 
-    def _problem(self, keys: tuple[str | int, ...], words: str) -> None:
+    def _problem(self, keys: Keys, words: str) -> None:
         self.problems.append(Problem(self.root.where(keys), words))
+
+    def _warn(self, keys: Keys, words: str) -> None:
+        self.warnings.append(Problem(self.root.where(keys), words))
 
     def _invalid(self) -> InvalidInput:
         """A variable that is not set may be why its line is wrong."""

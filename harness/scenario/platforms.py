@@ -14,7 +14,7 @@ from harness.drivers.base import PlatformSpec
 from harness.errors import HarnessError, Problem, UsageError
 from harness.models.problems import Keys, problems_of, shown, unknown
 from harness.models.serde import StrictModel
-from harness.scenario.file import DriverSection, PassedPlatform, PlatformSection
+from harness.scenario.file import DriverSection, PlatformSection
 
 MAX_NAME = 63
 """One label of a host name (RFC 1123 section 2.1); Linux allows 64 for the whole (HOST_NAME_MAX)."""
@@ -155,11 +155,3 @@ def name_fault(name: str) -> str | None:
     if name in _RESERVED:
         return f"{shown(name)} is the name of a group that always exists"
     return None
-
-
-def passed(sections: Sequence[PassedPlatform], driver: str) -> list[PlatformSpec]:
-    """Platforms of an Ansible scenario: what Molecule's drivers make of the other keys is their affair."""
-    return [
-        PlatformSpec(name=section.name, driver=driver, image=section.image, groups=tuple(section.groups))
-        for section in sections
-    ]

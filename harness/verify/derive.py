@@ -17,7 +17,7 @@ from harness.verify.checks import Check, CommandSucceeds
 from harness.verify.known import Known
 from harness.verify.ledger import Ledger
 from harness.verify.planned import Planned
-from harness.verify.promises import Step, apply
+from harness.verify.promises import Step, apply, package_name
 
 _ELSEWHERE = ("delegate_to", "run_once", "async", "async_", "poll", "local_action")
 """Keywords that make a task's effect happen elsewhere or later."""
@@ -165,7 +165,8 @@ def _artifacts(catalogue: _Catalogue | None, record: TaskExecutionResult) -> lis
     if catalogue is not None and record.task_id in catalogue.entries:
         entry = catalogue.entries[record.task_id][1]
         found += _paths(entry, Known())
-        found += _names(entry, Known(), (*_SERVICES, "package", "apt", "user", "group"))
+        found += _names(entry, Known(), (*_SERVICES, "user", "group"))
+        found += map(package_name, _names(entry, Known(), ("package", "apt")))
     return list(dict.fromkeys(found))
 
 

@@ -255,8 +255,7 @@ def _package(step: Step) -> None:
     for item in values:
         text = step.known.text(item)
         for word in (text or "").split(","):
-            # name=version and name/release choose a version of the same package
-            name = re.split(r"[=/]", word.strip(), maxsplit=1)[0]
+            name = package_name(word)
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9+._-]*", name):
                 continue
             # Installing or removing it may set up its service, its user and its files.
@@ -270,9 +269,19 @@ def _package(step: Step) -> None:
     if state in ("absent", "removed") or step.given("autoremove", "upgrade"):
         asked = {claim.name for claim in step.ledger.claims() if claim.task_id == step.task_id}
         for claim in step.ledger.claims():
-            # Removing one package removes those that need it.
-            if claim.kind == "package" and claim.name not in asked:
+            # Removing one package removes those that need it, and installs none.
+            if claim.kind == "package" and claim.name not in asked and (step.given("upgrade") or _wants(claim)):
                 step.ledger.named("package", claim.name)
+
+
+def package_name(word: str) -> str:
+    """`name=version` and `name/release` choose a version of the same package."""
+    return re.split(r"[=/]", word.strip(), maxsplit=1)[0]
+
+
+def _wants(claim: Claim) -> bool:
+    question = claim.question.question if isinstance(claim.question, planned.Planned) else claim.question
+    return not isinstance(question, planned.PackageIs) or question.installed
 
 
 def _account(step: Step) -> None:

@@ -249,6 +249,25 @@ def test_interact_without_a_terminal(connection: Connection, request: pytest.Fix
     assert b"got word\r\nmore\r\n" in done.stdout
 
 
+def test_interact_shows_what_was_read_before(
+    connection: Connection, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first words may arrive in one piece with the announcement of the command's pid."""
+    with connection.start("echo prompt; sleep 60", pty=True) as process:
+        first = next(process.lines())
+        shown: list[bytes] = []
+
+        def pump(until: float | None, **waiting: object) -> bool:
+            shown.append(capfdbinary.readouterr().out)
+            return False
+
+        process._out[:] = first  # type: ignore[attr-defined]
+        monkeypatch.setattr(process, "_pump", pump)
+        monkeypatch.setattr(process, "_status", lambda: 0)
+        process.interact()
+        assert shown == [b"prompt\r\n"]
+
+
 def test_interact_needs_a_terminal_there(local: Connection) -> None:
     with local.start("true") as process, pytest.raises(TransportFailed, match="without a terminal"):
         process.interact()

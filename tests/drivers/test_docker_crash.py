@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -18,13 +17,13 @@ import pytest
 from harness import daemon
 from harness.drivers.docker import DockerDriver, labels
 from tests.docker_images import BASE, ensure_base
+from tests.shipped import copy_scenarios
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
-ROOT = Path(__file__).parents[2]
 ROUNDS = 50 if os.environ.get("HARNESS_SOAK") else 3
 HARNESS = [sys.executable, "-m", "harness"]
 
@@ -42,8 +41,7 @@ def client() -> Iterator[APIClient]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    scenario = tmp_path / "molecule" / "docker"
-    shutil.copytree(ROOT / "molecule" / "docker", scenario, ignore=shutil.ignore_patterns(".harness"))
+    scenario = copy_scenarios(tmp_path) / "docker"
     text = (scenario / "molecule.yml").read_text()
     assert text.count("image: debian-12") == 2
     (scenario / "molecule.yml").write_text(text.replace("image: debian-12", f"image: {BASE}"))

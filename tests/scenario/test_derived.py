@@ -160,6 +160,16 @@ def test_a_fixture_gets_one_platform_per_host_with_the_keys_it_asks_for(project:
     assert [outcome.host for outcome in scenario.verifier.expected_outcomes] == ["a"]
 
 
+@pytest.mark.parametrize("suffix", ["json", "sh"])
+def test_a_fixture_brings_what_prepares_its_platforms(project: Path, suffix: str) -> None:
+    settings = fixture_settings(project, [])
+    assert scenario_from_fixture("own", "fake", settings).provisioner.prepare is None
+    file = project / "fixtures/prepare" / f"own_prepare.{suffix}"
+    file.parent.mkdir()
+    file.write_text("")
+    assert scenario_from_fixture("own", "fake", settings).provisioner.prepare == file
+
+
 @pytest.mark.parametrize(
     ("outcomes", "words"),
     [

@@ -26,6 +26,7 @@ SHIPPED = [
     "mixed_modules_plan",
     "multi_host_plan",
     "older_format_plan",
+    "package_manager_plan",
     "service_management_plan",
     "simple_plan",
 ]

@@ -132,7 +132,7 @@ def test_what_is_not_said_has_our_defaults_with_binary(load: Load, project: Path
     assert scenario.timeout_seconds == 300
 
 
-@pytest.mark.parametrize("provisioner", ["", "provisioner: {name: ansible, config_options: {x: 1}, playbooks: {}}\n"])
+@pytest.mark.parametrize("provisioner", ["", "provisioner: {name: ansible, config_options: {defaults: {x: 1}}}\n"])
 def test_and_molecules_with_ansible_or_none(load: Load, provisioner: str) -> None:
     scenario = load(provisioner + "platforms: [{name: web_1, privileged: true, image: x, groups: [a]}]\n")
     assert (scenario.driver, scenario.verifier.name, scenario.provisioner.name) == ("default", "ansible", "ansible")

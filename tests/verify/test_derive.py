@@ -258,6 +258,15 @@ def test_services_stopped_and_packages_removed_later() -> None:
     install = task("package", name="tree")
     assert ids(dict(install), task("command", cmd="apt-get remove -y tree")) == []
     assert ids(dict(install), task("package", name="other", state="absent")) == ["t1::PackageAbsent[other]"]
+    gone = task("apt", name="tree", state="absent")
+    assert ids(dict(gone), task("apt", autoremove=True)) == ["t0::PackageAbsent[tree]"], "that installs nothing"
+    assert ids(dict(gone), task("apt", upgrade="dist")) == []
+
+
+def test_a_package_at_a_version_is_covered_by_the_check_of_the_package() -> None:
+    plan = plan_of(task("apt", name=["tree=2.*", "jq/bookworm"]))
+    results = results_of(plan)
+    assert unchecked(plan, results, derive(plan, results, {})) == []
 
 
 def test_what_no_check_covers_is_named() -> None:

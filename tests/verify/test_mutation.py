@@ -76,6 +76,7 @@ FIXTURES = (
     "older_format_plan",
     "mixed_modules_plan",
     "error_plan",
+    pytest.param("package_manager_plan", marks=pytest.mark.image),
     pytest.param("service_management_plan", marks=[pytest.mark.systemd, pytest.mark.image]),
     "large_scale_plan",
 )
@@ -105,7 +106,7 @@ def test_fixtures(fixture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
     run_verify = child.run_verify
     monkeypatch.setattr(child, "run_verify", with_the_mutants)
-    sequences = {**scenario.sequences, "test": ("create", "converge", "verify", "destroy")}
+    sequences = {**scenario.sequences, "test": ("create", "prepare", "converge", "verify", "destroy")}
     # The hosts of the large plan are all alike.
     some = tuple(platform.name for platform in scenario.platforms[:4])
     result = perform(replace(scenario, sequences=sequences), "test", RunOptions(platforms=some), Silent())

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from harness.drivers.sshd import OffersSsh
 from harness.models.serde import StrictModel
 
 _CAPABILITY = re.compile(r"^(CAP_)?[A-Z_]+$")
@@ -39,7 +40,7 @@ class NetworkMembership(StrictModel):
     ipv6_address: str | None = None
 
 
-class DockerOptions(StrictModel):
+class DockerOptions(OffersSsh):
     """The keys beside the common ones. Relative paths are taken from the scenario's folder."""
 
     init: Literal["none", "systemd"] = "none"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import daemon
+from harness.cache import cache_dir
 from harness.drivers.base import InstanceRecord
 from harness.drivers.docker import daemons, labels, refusals
 from harness.models.endpoint import DaemonAddress
@@ -68,6 +70,7 @@ def remove(asked: APIClient, name: str, network: str, *, volumes: bool = True) -
     """The container with its anonymous volumes, and its network when nobody else needs it; a second call does
     nothing."""
     remove_container(asked, name, volumes=volumes)
+    remove_keys(name)
     remove_network(asked, network)
 
 
@@ -91,6 +94,7 @@ def remove_container(asked: APIClient, name: str, *, volumes: bool = True) -> No
             time.sleep(0.05)
 
 
+<<<<<<< HEAD
 def _remove_unnamed(asked: APIClient, image: str) -> None:
     """The image that the last container lay on, if it is a snapshot that has been deleted or replaced since."""
     from docker.errors import APIError
@@ -102,6 +106,16 @@ def _remove_unnamed(asked: APIClient, image: str) -> None:
     except APIError as error:
         if error.status_code not in (404, 409):
             raise
+=======
+def keys_of(name: str) -> Path:
+    """The folder of this machine with the keys to a container that is reached through sshd."""
+    return cache_dir() / "docker" / "keys" / name
+
+
+def remove_keys(name: str) -> None:
+    if name and "/" not in name:
+        shutil.rmtree(keys_of(name), ignore_errors=True)
+>>>>>>> main
 
 
 def remove_network(asked: APIClient, network: str) -> None:

@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING
 from harness import daemon
 from harness.deadline import Deadline
 from harness.drivers.base import Instance, InstanceRecord, Origin, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
-from harness.drivers.docker import container, daemons, images, labels, readiness, refusals, remains, snapshots, watcher
+from harness.drivers.docker import (
+    container,
+    daemons,
+    images,
+    labels,
+    login,
+    readiness,
+    refusals,
+    remains,
+    snapshots,
+    watcher,
+)
 from harness.drivers.docker.container import Wanted
 from harness.drivers.docker.driver import DockerDriver
 from harness.errors import DriverFailed, HarnessError, InstanceGone
@@ -139,7 +150,8 @@ class DockerSite(Site):
             identifier = readiness.wait_running(host.client, instance, deadline)
             if options.init == "systemd":
                 readiness.wait_for_systemd(host.client, instance, identifier, deadline)
-        return Docker(container=identifier, daemon=host.address)
+            endpoint = Docker(container=identifier, daemon=host.address)
+            return login.through_sshd(host.client, instance, options, endpoint, deadline)
 
     def destroy(self, instance: Instance) -> None:
         host, options = self._host(instance.spec), daemons.options_of(instance.spec)
@@ -149,6 +161,7 @@ class DockerSite(Site):
 
     def _remove(self, host: Host, name: str, *, volumes: bool) -> None:
         remains.remove_container(host.client, name, volumes=volumes)
+        remains.remove_keys(name)
         self._made.pop(name, None)
         with host.lock:
             if host.network:

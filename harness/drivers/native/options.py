@@ -7,14 +7,14 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from harness.models.serde import StrictModel
+from harness.drivers.sshd import OffersSsh
 
 _CAPABILITY = re.compile(r"^(CAP_)?[A-Z_]+$")
 _SIZE = re.compile(r"^[1-9][0-9]*([kmg]|%)?$", re.IGNORECASE)
 _SHARE = re.compile(r"^[^:]+(:/[^:]*)?(:(ro|rw))?$")
 
 
-class NativeOptions(StrictModel):
+class NativeOptions(OffersSsh):
     """The keys beside the common ones. Relative paths are taken from the scenario's folder."""
 
     network: Literal["none", "private", "host"] = "private"

@@ -25,6 +25,7 @@ from harness.drivers.native import (
     diagnosis,
     freezer,
     labels,
+    login,
     origins,
     readiness,
     remains,
@@ -230,7 +231,7 @@ class NativeSite(Site):
         readiness.wait_for_view(instance.name, found.init, deadline)
         if found.label.init == "systemd":
             readiness.wait_for_systemd(instance.name, endpoint, deadline)
-        return endpoint
+        return login.through_sshd(instance, endpoint, deadline)
 
     def destroy(self, instance: Instance) -> None:
         identifier = instance.record.id

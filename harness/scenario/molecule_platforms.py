@@ -1,0 +1,202 @@
+"""Platforms as Molecule's drivers know them: which of our drivers makes them, and from which options."""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness import registry
+from harness.drivers.base import PlatformSpec
+from harness.errors import HarnessError, Problem
+from harness.models.problems import Keys, nearest
+from harness.models.serde import StrictModel
+from harness.scenario.file import DriverSection, PlatformSection
+from harness.scenario.molecule_file import MoleculeDriver, MoleculePlatform
+from harness.scenario.platforms import PlatformReader
+
+DELEGATED = "default"
+"""Its platforms are what the user's create.yml makes of them."""
+
+_OURS = {"delegated": DELEGATED, "podman": "docker", "containers": "docker"}
+"""Molecule's driver to ours, where the names differ."""
+
+_OF_MOLECULE = ("azure", "digitalocean", "ec2", "gce", "kubevirt", "libvirt", "lxd", "openstack", "vagrant")
+
+_REFUSED = {
+    "links": "containers reach each other by name on the scenario's network",
+    "mounts": "`volumes` says the same",
+    "cgroup_parent": "it is not supported",
+    "extra_opts": "options of podman's command line are not supported",
+    "storage_opt": "it is not supported",
+    "storage_driver": "it is not supported",
+    "cgroup_manager": "it is not supported",
+    "rootless": "the daemon at DOCKER_HOST or CONTAINER_HOST decides",
+    "ip": "`networks: [{name: N, ipv4_address: A}]` says it",
+    "subnet": "`docker_networks` says it",
+}
+"""Keys of Molecule's docker and podman drivers that are not honoured, and what does."""
+
+_WITHOUT_EFFECT = (
+    "box",
+    "children",
+    "command_handling",
+    "container_default_behavior",
+    "detach",
+    "force",
+    "interfaces",
+    "kill_signal",
+    "networks_cli_compatible",
+    "provider_options",
+    "provider_raw_config_args",
+    "pkg_extras",
+    "environment",
+)
+"""Keys that mean another driver or another way of making containers: nothing differs without them."""
+
+
+def our_driver(name: str) -> str:
+    """`native` and the like stay what they are."""
+    return _OURS.get(name, name)
+
+
+class MoleculePlatforms:
+    """`chosen` is the driver of `-d`, which takes the place of the scenario's own. Finds all problems."""
+
+    def __init__(
+        self, section: MoleculeDriver, chosen: str | None, where: Callable[[Keys], str], *, directory: Path
+    ) -> None:
+        self.section = section
+        self.name = chosen or section.name
+        self.foreign = chosen is not None and our_driver(chosen) != our_driver(section.name)
+        self.where = where
+        self.directory = directory
+        self.problems: list[Problem] = []
+        self.warnings: list[Problem] = []
+
+    def read(self, platforms: Sequence[MoleculePlatform]) -> list[PlatformSpec]:
+        if not self._driver_exists(self.name, ("driver", "name")):
+            return []
+        model = _model(our_driver(self.name))
+        extra = self.section.model_extra or {}
+        defaults = {key: value for key, value in extra.items() if model is not None and key in model.model_fields}
+        self._tell_of(extra, defaults, ("driver",))
+        reader = _Reader(DriverSection(name=our_driver(self.name), **defaults), self.where)
+        specs = reader.read([self._section(platform, index) for index, platform in enumerate(platforms)])
+        self.problems += reader.problems
+        return specs
+
+    def _driver_exists(self, name: str, at: Keys) -> bool:
+        ours = our_driver(name)
+        if ours in (DELEGATED, *registry.names(registry.DRIVERS)):
+            return True
+        if name in _OF_MOLECULE:
+            hint = "`driver: default` with a create.yml of your own makes what it made; or -d docker"
+            self.problems.append(Problem(self.where(at), f"Molecule's driver {name} is not supported", hint))
+            return False
+        known = sorted({DELEGATED, "podman", *registry.names(registry.DRIVERS)})
+        near = nearest(name, known)
+        words = f"; did you mean {near}?" if near else f"; known here: {', '.join(known)}"
+        self.problems.append(Problem(self.where(at), f"there is no driver named {name!r}{words}"))
+        return False
+
+    def _section(self, platform: MoleculePlatform, index: int) -> PlatformSection:
+        at: Keys = ("platforms", index)
+        own = platform.driver
+        if own is not None and not self._driver_exists(own, (*at, "driver")):
+            own = None
+        name = own or self.name
+        options = dict(platform.model_extra or {})
+        model = _model(our_driver(name))
+        if our_driver(name) == DELEGATED or model is None:
+            options = {}
+        elif our_driver(name) == "docker":
+            options = self._docker(options, model, podman=name == "podman", at=at)
+        elif self.foreign:
+            # What was written for another driver: only what both know has a meaning.
+            options = {key: value for key, value in options.items() if key in model.model_fields}
+        return PlatformSection(
+            name=platform.name,
+            driver=None if own is None else our_driver(own),
+            image=platform.image,
+            groups=[*platform.groups, *platform.children],
+            **options,
+        )
+
+    def _docker(
+        self, written: Mapping[str, Any], model: type[StrictModel], *, podman: bool, at: Keys
+    ) -> dict[str, Any]:
+        """Molecule's keys as the docker driver takes them (molecule_plugins/docker/playbooks/create.yml)."""
+        options = {"pre_build_image": False, **written}
+        if podman:
+            options.setdefault("docker_host", _podman_socket())
+            if "network" in options:
+                options["network_mode"] = options.pop("network")
+        for key, instead in _REFUSED.items():
+            if key in options:
+                self.problems.append(Problem(self.where((*at, key)), f"is not supported; {instead}"))
+        known = {key: value for key, value in options.items() if key in model.model_fields}
+        self._tell_of(written, {**known, **_REFUSED, "network": None}, at)
+        return _as_ours(known)
+
+    def _tell_of(self, written: Mapping[str, Any], known: Mapping[str, Any], at: Keys) -> None:
+        """Molecule lets what it does not know pass in silence."""
+        for key in written:
+            if key not in known and key not in _WITHOUT_EFFECT:
+                near = nearest(key, known)
+                words = f"did you mean {near}?" if near else "it has no effect here"
+                self.warnings.append(Problem(self.where((*at, key)), f"no key of this driver; {words}"))
+
+
+class _Reader(PlatformReader):
+    """Keys of delegated platforms are the affair of who wrote create.yml."""
+
+    def _model(self, driver: str, at: Keys) -> type[StrictModel] | None:
+        return None if driver == DELEGATED else super()._model(driver, at)
+
+
+def _model(driver: str) -> type[StrictModel] | None:
+    try:
+        return registry.driver(driver).platform_options
+    except HarnessError:  # what it stands on is not installed: whoever runs it is told
+        return None
+
+
+def _as_ours(options: dict[str, Any]) -> dict[str, Any]:
+    """Values that community.docker.docker_container reads in its own way."""
+    command = options.get("command")
+    if options.get("override_command") is False or command in ("", []):
+        # An empty command is the image's own.
+        options |= {"override_command": False}
+        options.pop("command", None)
+    if isinstance(options.get("hostname"), bool):
+        options.pop("hostname")
+    for key in ("memory", "memory_swap", "shm_size"):
+        if isinstance(options.get(key), int) and not isinstance(options[key], bool):
+            options[key] = f"{options[key]}b"  # a bare number is bytes there
+    if isinstance(options.get("etc_hosts"), str):
+        options["etc_hosts"] = _mapping(options["etc_hosts"])
+    if isinstance(options.get("pull"), str):
+        options["pull"] = options["pull"] == "always"
+    return {key: value for key, value in options.items() if value is not None}
+
+
+def _mapping(text: str) -> Any:
+    """`"{'host1.example.com': '10.3.1.5'}"`, as Molecule's own example has it; what is none is judged as text."""
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+    return found if isinstance(found, dict) else text
+
+
+def _podman_socket() -> str:
+    """Where `podman system service` listens: CONTAINER_HOST, the user's own, root's."""
+    named = os.environ.get("CONTAINER_HOST")
+    if named:
+        return named
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    own = Path(runtime) / "podman" / "podman.sock" if runtime else None
+    return f"unix://{own if own is not None and own.exists() else '/run/podman/podman.sock'}"
