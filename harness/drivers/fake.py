@@ -216,7 +216,9 @@ class FakeSite(Site):
         return self._described(folder, key) if folder.is_dir() else None
 
     def delete_snapshot(self, snapshot: Snapshot) -> None:
-        shutil.rmtree(self._snapshot(snapshot.key, snapshot.platform), ignore_errors=True)
+        folder = self._snapshot(snapshot.key, snapshot.platform)
+        for one in (folder, *(folder.parent.glob(f".*-{folder.name}") if snapshot.automatic else ())):
+            shutil.rmtree(one, ignore_errors=True)
 
     def revert(self, instance: Instance, snapshot: Snapshot, deadline: Deadline) -> Endpoint:
         self._strike(instance.spec, "revert", "start")

@@ -94,7 +94,6 @@ def remove_container(asked: APIClient, name: str, *, volumes: bool = True) -> No
             time.sleep(0.05)
 
 
-<<<<<<< HEAD
 def _remove_unnamed(asked: APIClient, image: str) -> None:
     """The image that the last container lay on, if it is a snapshot that has been deleted or replaced since."""
     from docker.errors import APIError
@@ -106,7 +105,8 @@ def _remove_unnamed(asked: APIClient, image: str) -> None:
     except APIError as error:
         if error.status_code not in (404, 409):
             raise
-=======
+
+
 def keys_of(name: str) -> Path:
     """The folder of this machine with the keys to a container that is reached through sshd."""
     return cache_dir() / "docker" / "keys" / name
@@ -115,7 +115,6 @@ def keys_of(name: str) -> Path:
 def remove_keys(name: str) -> None:
     if name and "/" not in name:
         shutil.rmtree(keys_of(name), ignore_errors=True)
->>>>>>> main
 
 
 def remove_network(asked: APIClient, network: str) -> None:

@@ -259,9 +259,7 @@ class DockerSite(Site):
 
     def _host(self, spec: PlatformSpec | None) -> Host:
         """The platform's daemon, or the usual one. Raises DaemonFailed."""
-        return self._host_at(
-            daemon.default_address() if spec is None else daemons.address_of(daemons.options_of(spec))
-        )
+        return self._host_at(daemon.default_address() if spec is None else daemons.address_of(daemons.options_of(spec)))
 
     def _host_at(self, address: DaemonAddress) -> Host:
         with self._lock:

@@ -301,7 +301,8 @@ class NativeSite(Site):
         return store.find(self._store_name(key, platform))
 
     def delete_snapshot(self, snapshot: Snapshot) -> None:
-        store.delete(self._store_key(snapshot))
+        # An automatic one has a key that is used once: whoever deletes it knows that nobody writes it any more.
+        store.delete(self._store_key(snapshot), drafts=snapshot.automatic)
 
     def revert(self, instance: Instance, snapshot: Snapshot, deadline: Deadline) -> Endpoint:
         """A new sandbox of the same name and id over the snapshot; the old one ends with its processes and files."""

@@ -149,11 +149,14 @@ def discard(folder: Path) -> None:
         remains.remove_tree(folder)
 
 
-def delete(name: str) -> None:
-    """A second call does nothing. What a living sandbox lies on goes with that."""
+def delete(name: str, *, drafts: bool = False) -> None:
+    """A second call does nothing. What a living sandbox lies on goes with that. `drafts`: those too, which nobody
+    may be writing any more."""
     folder = home() / name
     (folder / "current").unlink(missing_ok=True)
     if folder.is_dir():
+        for draft in folder.glob(".*") if drafts else ():
+            discard(draft) if draft.is_dir() and not draft.is_symlink() else draft.unlink(missing_ok=True)
         sweep(folder)
 
 

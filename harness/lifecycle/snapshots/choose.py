@@ -12,7 +12,7 @@ from harness.errors import HarnessError
 from harness.lifecycle.failures import all_done
 from harness.lifecycle.snapshots import inputs, shelf
 from harness.lifecycle.snapshots.shelf import SnapshotSet
-from harness.report.text import age, plural
+from harness.report.text import age
 
 if TYPE_CHECKING:
     from harness.lifecycle.context import Context
@@ -49,9 +49,9 @@ def short(key: str) -> str:
     return key[:12] if len(key) == 64 else key
 
 
-def choose(context: Context) -> Planned | None:
-    """None where this run prepares its platforms without one. Raises StepFailed for images that cannot be had."""
-    named = named_bases(context)
+def choose(context: Context, named: Mapping[str, Snapshot]) -> Planned | None:
+    """None where this run prepares its platforms without one. `named` is what `named_bases` found. Raises StepFailed
+    for images that cannot be had."""
     try:
         _check_run(context)
         _check_specs(context)
@@ -83,7 +83,7 @@ def named_bases(context: Context) -> dict[str, Snapshot]:
             if snapshot is None:
                 raise HarnessError(
                     f"{name}: there is no snapshot {spec.snapshot!r} that it could start from",
-                    hint=f"harness snapshot create -s {context.scenario.name} {spec.snapshot} makes one of what is kept",
+                    hint=f"harness snapshot create -s {context.scenario.name} {spec.snapshot} makes it of what is kept",
                 )
             found[name] = snapshot
     return found
@@ -92,7 +92,7 @@ def named_bases(context: Context) -> dict[str, Snapshot]:
 def look_up(context: Context, planned: Planned) -> Planned:
     """With what is published under its key, if it is all there, whole and not too old."""
     record = shelf.read(planned.key)
-    if record is None:
+    if record is None or set(record.platforms) != set(context.fleet.specs):
         _tell_changes(context, planned)
         return planned
     old = time.time() - record.created
@@ -118,7 +118,7 @@ def _check_run(context: Context) -> None:
     if next((step for step in after if step not in _HARMLESS), None) != "prepare":
         raise _Declined
     if context.fleet.members:
-        raise _Declined(f"{plural(len(context.fleet.members), 'platform')} exist already, as somebody may have left them")
+        raise _Declined(f"{', '.join(context.fleet.members)} existed before, and nobody knows in which state")
 
 
 def _check_specs(context: Context) -> None:

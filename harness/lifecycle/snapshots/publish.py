@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from harness.connections.base import Connection
 from harness.deadline import Deadline
 from harness.drivers.base import Capability, Snapshot
 from harness.errors import HarnessError, Interrupted
 from harness.lifecycle.failures import StepFailed, all_done, describe_all, raise_defects
-from harness.lifecycle.snapshots import shelf, upkeep
+from harness.lifecycle.snapshots import losses, shelf, upkeep
 from harness.lifecycle.snapshots.choose import Planned, look_up
+from harness.lifecycle.snapshots.losses import Seen
 from harness.lifecycle.snapshots.shelf import Announcement, Part, SnapshotSet
 from harness.models.results import SnapshotUse
 
@@ -26,32 +29,21 @@ _PATIENCE = 600.0
 """Seconds for all of it: like compiling, it is not the scenario's time."""
 _WAIT = 120.0
 """Seconds to wait for another run that publishes the same."""
-_PROCESSES = """
-cd /proc || exit 0
-for p in [0-9]*; do { read -r name <"$p/comm" && echo "$p $name"; } 2>/dev/null; done; true
-"""
-
-Processes = Mapping[str, frozenset[str]]
-"""By platform: each with its process id, which tells it from a later one of the same name."""
 
 
-def processes(context: Context) -> Processes:
-    """What runs on the platforms whose processes no snapshot will hold, as far as that can be told."""
+def is_due(context: Context) -> bool:
+    """Whether this run is to make one once `prepare` has run."""
     planned = context.ledger.planned
-    if planned is None or planned.found is not None:
-        return {}
-
-    def look(name: str) -> frozenset[str]:
-        return _seen(context.fleet.connection(name))
-
-    hosts = [name for name in context.hosts if _loses_processes(context, name)]
-    outcome = context.each(hosts, look)
-    raise_defects(outcome)
-    return outcome.done
+    return planned is not None and planned.found is None
 
 
-def publish(context: Context, before: Processes) -> None:
-    """Make the snapshots, unless another run has, and go on from them. Without `planned` it does nothing.
+def before_prepare(context: Context) -> Mapping[str, Seen]:
+    """What `publish` wants to know of the platforms as they are before."""
+    return losses.look(context) if is_due(context) else {}
+
+
+def publish(context: Context, before: Mapping[str, Seen]) -> None:
+    """Make the snapshots, unless another run has, and go on from them; nothing where none is due.
 
     Where they cannot be made (a full disk), the platforms are restarted: so their state is what a snapshot would have
     given. Raises StepFailed when a platform cannot go on.
@@ -59,17 +51,17 @@ def publish(context: Context, before: Processes) -> None:
     planned = context.ledger.planned
     if planned is None or planned.found is not None:
         return
-    ended = _left_running(context, before)
     clock = Deadline(_PATIENCE)
     try:
+        left = losses.left_running(before, losses.look(context), losses.look(context)) if before else {}
         try:
-            made = _published(context, planned, ended, clock)
+            made = _published(context, planned, clock)
         except Interrupted:
             raise
         except HarnessError as error:
             _go_on_without(context, error, clock)
         else:
-            _go_on_from(context, made, clock)
+            _go_on_from(context, made, left, clock)
     finally:
         context.deadline.extend(clock.elapsed())
 
@@ -80,20 +72,24 @@ def use(context: Context, planned: Planned, *, made: bool) -> None:
     assert record is not None
     for part in record.parts:
         member = context.fleet.members[part.platform]
-        run, host = member.run, part.platform
-        context.remember(lambda run=run, host=host: context.journal.started_from(run, context.scenario.name, host, record.key))  # type: ignore[misc]  # fmt: skip
+        host, member.snapshot = part.platform, record.key
+        context.remember(partial(context.journal.started_from, member.run, context.scenario.name, host, record.key))
         context.ledger.snapshots[host] = SnapshotUse(
-            host=host, key=record.key, created=record.created, made=made, missing=part.missing, ended=part.ended
+            host=host,
+            key=record.key,
+            created=datetime.fromtimestamp(record.created, UTC),
+            made=made,
+            missing=list(part.missing),
+            lost=list(part.lost),
         )
-        if part.ended:
-            cure = "enable them as units" if "/run" in part.missing else "start them in the plan"
+        if part.lost:
             context.note(
-                f"{host}: what prepare started does not run any more: {', '.join(part.ended)}; a snapshot holds no"
-                f" processes ({cure}, or say `snapshot: false` on the platform)"
+                f"{host}: what prepare left and no snapshot holds is gone: {', '.join(part.lost)}"
+                " (see docs/snapshots.md; `snapshot: false` on the platform keeps it)"
             )
 
 
-def _published(context: Context, planned: Planned, ended: Mapping[str, tuple[str, ...]], clock: Deadline) -> Planned:
+def _published(context: Context, planned: Planned, clock: Deadline) -> Planned:
     with shelf.lock(planned.key).acquire("prepare", timeout=_WAIT):
         if not context.options.force:
             other = look_up(context, planned) if shelf.read(planned.key) else planned
@@ -111,7 +107,7 @@ def _published(context: Context, planned: Planned, ended: Mapping[str, tuple[str
                 run=context.run.value,
                 created=time.time(),
                 inputs=dict(planned.inputs),
-                parts=tuple(_part(snapshots[name], ended.get(name, ())) for name in context.hosts),
+                parts=tuple(_part(snapshots[name]) for name in context.hosts),
             )
             shelf.put(record)
     _tidy(context, former)
@@ -150,7 +146,7 @@ def _take(context: Context, keys: Mapping[str, str], clock: Deadline) -> dict[st
     return outcome.done
 
 
-def _part(snapshot: Snapshot, ended: tuple[str, ...]) -> Part:
+def _part(snapshot: Snapshot) -> Part:
     return Part(
         driver=snapshot.driver,
         platform=snapshot.platform,
@@ -158,7 +154,6 @@ def _part(snapshot: Snapshot, ended: tuple[str, ...]) -> Part:
         digest=snapshot.digest,
         size=snapshot.size,
         missing=snapshot.missing,
-        ended=ended,
     )
 
 
@@ -172,7 +167,11 @@ def _tidy(context: Context, former: SnapshotSet | None) -> None:
         context.note(f"snapshots of earlier runs are left ({error.message}); `harness snapshot prune` removes them")
 
 
-def _go_on_from(context: Context, planned: Planned, clock: Deadline) -> None:
+def _go_on_from(context: Context, planned: Planned, left: Mapping[str, Counter[str]], clock: Deadline) -> None:
+    assert planned.found is not None
+    folders = {part.platform: part.missing for part in planned.found.parts}
+    then = losses.look(context, folders) if left else {}
+
     def revert(name: str) -> None:
         started = time.monotonic()
         context.fleet.revert(name, planned.bases[name], clock)
@@ -181,8 +180,18 @@ def _go_on_from(context: Context, planned: Planned, clock: Deadline) -> None:
         context.time("prepare", name, "revert", took)
 
     all_done(context.each(context.hosts, revert, clock))
-    context.ledger.planned = planned
-    use(context, planned, made=True)
+    lost = losses.lost(left, then, losses.look(context, folders)) if left else {}
+    context.ledger.planned = replace(planned, found=_with_losses(context, planned.found, lost))
+    use(context, context.ledger.planned, made=planned.found.run == context.run.value)
+
+
+def _with_losses(context: Context, record: SnapshotSet, lost: Mapping[str, list[str]]) -> SnapshotSet:
+    """Later runs are told of them, too."""
+    parts = tuple(part.model_copy(update={"lost": tuple(lost.get(part.platform, ()))}) for part in record.parts)
+    told = record.model_copy(update={"parts": parts})
+    if lost and record.run == context.run.value:
+        context.remember(partial(shelf.put, told))
+    return told
 
 
 def _go_on_without(context: Context, error: HarnessError, clock: Deadline) -> None:
@@ -201,27 +210,3 @@ def _go_on_without(context: Context, error: HarnessError, clock: Deadline) -> No
         f"what prepare made could not be kept as a snapshot ({error.message}); the platforms were restarted,"
         " and so are as a snapshot would have them"
     )
-
-
-def _left_running(context: Context, before: Processes) -> dict[str, tuple[str, ...]]:
-    """Seen twice: what is only passing, the look itself included, has another process id the second time."""
-    if not before:
-        return {}
-    first, second = processes(context), processes(context)
-    found = {}
-    for name, then in before.items():
-        new = (first.get(name, frozenset()) & second.get(name, frozenset())) - then
-        if new:
-            found[name] = tuple(sorted({one.partition(" ")[2] for one in new}))
-    return found
-
-
-def _loses_processes(context: Context, name: str) -> bool:
-    capabilities = context.fleet.members[name].site.capabilities
-    # Where nothing is isolated, others' processes would be seen.
-    isolated = Capability.ISOLATED in capabilities and Capability.LIVE_STATE not in capabilities
-    return isolated and context.fleet.specs[name].os == "linux"
-
-
-def _seen(connection: Connection) -> frozenset[str]:
-    return frozenset(connection.run(_PROCESSES, timeout=30.0).out.splitlines())

@@ -35,8 +35,8 @@ class Part(StrictModel):
     digest: str
     size: int
     missing: tuple[str, ...] = ()
-    ended: tuple[str, ...] = ()
-    """Processes that `prepare` left running, and that are not in it."""
+    lost: tuple[str, ...] = ()
+    """What `prepare` left on the platform and is not in it: processes and files by name."""
 
     def is_it(self, snapshot: Snapshot | None) -> bool:
         return snapshot is not None and (snapshot.key, snapshot.digest) == (self.key, self.digest)

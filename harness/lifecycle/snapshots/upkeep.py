@@ -12,7 +12,7 @@ from harness import registry
 from harness.drivers.base import Capability, RunId, ScenarioRef, Site, Snapshot
 from harness.errors import HarnessError
 from harness.lifecycle.snapshots import shelf
-from harness.lifecycle.snapshots.shelf import Part, SnapshotSet
+from harness.lifecycle.snapshots.shelf import Announcement, Part, SnapshotSet
 
 _KEPT = 3
 """So many of one scenario's stay when a new one is published: those of the branches that one changes between."""
@@ -55,6 +55,10 @@ class Survey:
 
     def of(self, part: Part) -> Snapshot | None:
         return self.held.get((part.driver, part.platform, part.key))
+
+    def forget(self, record: SnapshotSet) -> None:
+        for part in record.parts:
+            self.held.pop((part.driver, part.platform, part.key), None)
 
     def shelved(self, record: SnapshotSet, max_age: float) -> Shelved:
         held = [self.of(part) for part in record.parts]
@@ -111,6 +115,7 @@ def prune(survey: Survey, *, max_age: float, everything: bool) -> Pruned:
         try:
             shelf.remove(record.key)
             drop_parts(record, survey.sites.__getitem__)
+            survey.forget(record)
             pruned.removed.append(f"{told}, {record.size / 1e6:.0f} MB")
         except (HarnessError, OSError, KeyError) as error:
             pruned.failed.append(f"{told}: {error}")
@@ -135,9 +140,23 @@ def sweep(survey: Survey, failed: list[str]) -> list[str]:
         except HarnessError as error:
             failed.append(f"{told}: {error.message}")
     for item in announcements:
-        if item.is_dead:
+        if item.is_dead and _clear(item, named, survey, failed):
             shelf.withdraw(item.run)
     return removed
+
+
+def _clear(item: Announcement, named: set[tuple[str, str, str]], survey: Survey, failed: list[str]) -> bool:
+    """Whether nothing is left of what a dead run has begun and a driver tells of to nobody (half of a copy)."""
+    for driver, platform, key in item.planned:
+        try:
+            if (driver, platform, key) not in named:
+                survey.sites[driver].delete_snapshot(Snapshot(driver, key, platform, 0.0, 0))
+        except KeyError:  # it cannot be asked today
+            return False
+        except HarnessError as error:
+            failed.append(f"{key[:12]} of {platform} ({driver}): {error.message}")
+            return False
+    return True
 
 
 def drop_parts(record: SnapshotSet, sites: Sites) -> None:
@@ -147,8 +166,13 @@ def drop_parts(record: SnapshotSet, sites: Sites) -> None:
 
 
 def drop_former(project: Path, scenario: str, sites: Sites) -> None:
-    """All but the newest of a scenario's. Raises HarnessError."""
+    """All but the newest of a scenario's, and those that an instance lies on. Raises HarnessError."""
     own = [one for one in shelf.all_sets() if (one.project, one.scenario) == (project, scenario)]
+    if len(own) <= _KEPT:
+        return
+    drivers = {part.driver for record in own[:-_KEPT] for part in record.parts}
+    used = {(name, one.key) for name in drivers for one in sites(name).snapshots() if one.used}
     for record in own[:-_KEPT]:
-        shelf.remove(record.key)
-        drop_parts(record, sites)
+        if not any((part.driver, part.key) in used for part in record.parts):
+            shelf.remove(record.key)
+            drop_parts(record, sites)
