@@ -107,7 +107,8 @@ class Executor:
         until = time.monotonic() + seconds
         try:
             while not stream.ended and (left := until - time.monotonic()) > 0:
-                select.select([stream.reader], [], [], left)
+                if not stream.ahead:
+                    select.select([stream.descriptor], [], [], left)
                 stream.read()
         finally:
             stream.close()
@@ -218,12 +219,10 @@ class ExecProcess(StreamProcess):
         if self._ended_at is not None:
             return False
         poller = select.poll()
-        poller.register(self._stream.reader, select.POLLIN)
+        writing = select.POLLOUT if write and self._writable else 0
+        poller.register(self._stream.descriptor, select.POLLIN | writing)
         if also is not None:
             poller.register(also, select.POLLIN)
-        if write and self._writable:
-            same = self._stream.writer == self._stream.reader
-            poller.register(self._stream.writer, select.POLLOUT | (select.POLLIN if same else 0))
         pause = 0.0 if self._stream.ahead else 60.0 if until is None else max(0.0, until - time.monotonic())
         poller.poll(pause * 1000)
         self._take()
@@ -240,7 +239,7 @@ class ExecProcess(StreamProcess):
 
     def _look(self) -> bool:
         """Whether it has ended, as far as it has been heard."""
-        if self._ended_at is None and select.select([self._stream.reader], [], [], 0)[0]:
+        if self._ended_at is None and (self._stream.ahead or select.select([self._stream.descriptor], [], [], 0)[0]):
             self._take()
         return self._ended_at is not None
 

@@ -18,6 +18,7 @@ from typing import ClassVar, Self
 
 from harness.deadline import Deadline
 from harness.errors import Problem, Unsupported
+from harness.models.config import DeploymentStrategy
 from harness.models.endpoint import Endpoint
 from harness.models.serde import StrictModel
 
@@ -76,6 +77,8 @@ class PlatformSpec:
     snapshot: bool | str | None = None
     """Whether what `prepare` makes of it may be kept as a snapshot; None: where that is sure to change nothing. A
     name: it starts from the snapshot that a person gave this name."""
+    strategy: DeploymentStrategy | None = None
+    """How the plan reaches it; None: as the scenario says."""
 
 
 @dataclass(frozen=True, slots=True)

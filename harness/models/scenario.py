@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from harness.drivers.base import PlatformSpec, ScenarioRef
 from harness.errors import Problem
-from harness.models.config import DeploymentStrategy, ExpectedOutcome, PerformanceThreshold
+from harness.models.config import BinaryOnly, DeploymentStrategy, ExpectedOutcome, PerformanceThreshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,8 @@ class AnsibleSettings:
     """The groups below a group, from the platforms' `children`; their members are in the platforms' groups, too."""
     dependency: Dependency = Dependency()
     prerun: bool = True
-    role_name_check: int = 0
+    role_name_check: int = 1
+    """Whether a role's name that Galaxy would refuse is an error (0), deserves a word (1), or is not looked at (2)."""
     log: bool = True
     driver: str = "default"
     """As Molecule calls it (`podman`, `delegated`), where `Scenario.driver` is ours."""
@@ -163,3 +164,8 @@ class Scenario:
             for group in platform.groups:
                 groups.setdefault(group, []).append(platform.name)
         return groups
+
+    def strategy(self, platform: str) -> DeploymentStrategy:
+        """How the plan reaches this platform."""
+        own = next((spec.strategy for spec in self.platforms if spec.name == platform), None)
+        return own or self.provisioner.strategy or BinaryOnly()

@@ -78,6 +78,10 @@ VariableName = Annotated[str, Field(pattern=r"^[^=\x00]+$")]
 Environment = dict[VariableName, Annotated[str, BeforeValidator(_text, json_schema_input_type=str | float | bool)]]
 Steps = Annotated[list[Text], Field(min_length=1)]
 SnapshotName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$")]
+Strategy = Annotated[
+    DeploymentStrategy | None,
+    BeforeValidator(_strategy, json_schema_input_type=Literal["binary-only", "ssh-fallback", "hybrid", "force-ssh"]),
+]
 
 
 class DriverSection(OpenSection):
@@ -99,6 +103,7 @@ class PlatformSection(OpenSection):
         default=None,
         description="whether what prepare makes is kept as a snapshot; a name: start from the one of that name",
     )
+    strategy: Strategy = Field(default=None, description="how the plan reaches it, where not as the provisioner says")
 
 
 class PlanSection(Section):
@@ -140,12 +145,7 @@ class BinaryProvisioner(Section):
     plan: Annotated[PlanSection, BeforeValidator(_at_path, json_schema_input_type=str | PlanSection)] = PlanSection(
         path="plan.json"
     )
-    strategy: Annotated[
-        DeploymentStrategy | None,
-        BeforeValidator(
-            _strategy, json_schema_input_type=Literal["binary-only", "ssh-fallback", "hybrid", "force-ssh"]
-        ),
-    ] = Field(default=None, description="how the plan reaches a platform")
+    strategy: Strategy = Field(default=None, description="how the plan reaches a platform")
     compiler: Annotated[CompilerSection, BeforeValidator(_named, json_schema_input_type=str | CompilerSection)] = (
         CompilerSection(name="reference")
     )

@@ -70,6 +70,7 @@ class PlatformReader:
             arch=None if section.arch is None else self._one_of(ARCHITECTURES, section.arch, (*at, "arch")),
             groups=self._groups(section.groups, at),
             snapshot=section.snapshot,
+            strategy=section.strategy,
         )
         model = self._model(driver, (*at, "driver") if section.driver else ("driver", "name"))
         if model is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import importlib.metadata
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +20,7 @@ from harness.drivers.base import Origin, PlatformSpec, Snapshot
 from harness.errors import HarnessError
 from harness.lifecycle.failures import StepFailed
 from harness.lifecycle.snapshots import shelf
+from harness.models.config import BinaryOnly
 
 if TYPE_CHECKING:
     from harness.lifecycle.context import Context
@@ -96,30 +98,33 @@ def _plan(context: Context, path: Path) -> Bodies:
     """What each host is given to run: the files it copies, its variables, groups and tags are in that."""
     from harness.compile.reference import ReferenceCompiler
     from harness.compile.source import source_digest
-    from harness.lifecycle.plans import read_checked, tag_arguments
+    from harness.lifecycle.plans import payloads_of, read_checked, run_arguments
     from harness.models.scenario import CompilerChoice
-    from harness.plan import slices
 
+    scenario, hosts = context.scenario, list(context.fleet.specs)
     try:
         if path not in context.plans:
-            context.plans[path] = read_checked(context.scenario, path, compiler=CompilerChoice())
+            context.plans[path] = read_checked(scenario, path, compiler=CompilerChoice())
         checked = context.plans[path]
-        payloads = slices(
-            checked.plan,
-            source=path,
-            inventory=context.scenario.provisioner.inventory,
-            groups=context.scenario.groups(),
-            hosts=list(context.fleet.specs),
-            secrets=list(context.secrets),
-            tags=checked.tags,
-        )
+        payloads = payloads_of(scenario, checked, hosts, list(context.secrets))
     except (StepFailed, HarnessError) as error:  # `prepare` itself says so, in its own place
         raise Unknown(f"{path.name} cannot be read") from error
-    told = [*(payload.model_dump_json(by_alias=True) for payload in payloads), *tag_arguments(checked)]
+    told = [*(payload.model_dump_json(by_alias=True) for payload in payloads), repr(run_arguments(checked))]
     yield path.name, json.dumps(told).encode()
     yield "runner", source_digest(ReferenceCompiler().crate).encode()
+    strategies = {name: scenario.strategy(name) for name in hosts}
+    yield "strategy", repr(sorted(strategies.items())).encode()
+    if any(strategy != BinaryOnly() for strategy in strategies.values()):
+        yield "ansible-core", _version("ansible-core").encode()
     for name in sorted({name for payload in payloads for name in payload.secrets}):
         yield f"secret {name}", context.secrets[name].encode()
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _playbook(context: Context, path: Path) -> Bodies:
@@ -137,6 +142,7 @@ def _playbook(context: Context, path: Path) -> Bodies:
         yield f"folder {folder.name}", _tree(folder)
     for file in ("requirements.yml", "collections.yml", "ansible.cfg"):
         yield file, _read(root / file) if (root / file).is_file() else b""
+    yield "ansible-core", _version("ansible-core").encode()
     yield "ansible", repr((provisioner.ansible, provisioner.inventory)).encode()
 
 
