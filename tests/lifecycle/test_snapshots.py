@@ -21,9 +21,10 @@ TWO = ({"name": "node1"}, {"name": "node2"})
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def cache(fake_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(folder))
+    monkeypatch.delenv("HARNESS_SNAPSHOTS_ENABLED")
     return folder
 
 
