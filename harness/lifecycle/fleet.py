@@ -14,8 +14,10 @@ from harness.connections.base import Connection
 from harness.deadline import Deadline
 from harness.drivers.base import Driver, Instance, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
 from harness.errors import HarnessError, InstanceGone
+from harness.faults.ways import Ways
 from harness.lifecycle.journal import InstanceRow, Journal, spec_digest
-from harness.models.endpoint import Endpoint
+from harness.models.endpoint import Endpoint, Ssh
+from harness.models.shaping import Shaping
 
 
 @dataclass
@@ -33,6 +35,8 @@ class Member:
     converged_plan: str | None = None
     endpoint: Endpoint | None = None
     connection: Connection | None = None
+    redirected: Endpoint | None = None
+    """Where a fault leads those who want to reach it."""
 
     @property
     def run(self) -> RunId:
@@ -45,7 +49,15 @@ class Fleet:
     moment it exists (create, converge), and not only once the run says so (test --destroy=never)."""
 
     def __init__(
-        self, ref: ScenarioRef, specs: Sequence[PlatformSpec], run: RunId, journal: Journal, *, keep: bool, owned: bool
+        self,
+        ref: ScenarioRef,
+        specs: Sequence[PlatformSpec],
+        run: RunId,
+        journal: Journal,
+        *,
+        keep: bool,
+        owned: bool,
+        ways: Mapping[str, Shaping] | None = None,
     ) -> None:
         self.ref = ref
         self.specs = {spec.name: spec for spec in specs}
@@ -56,6 +68,7 @@ class Fleet:
         self._owned = owned
         self._sites: dict[str, Site] = {}
         self._stack = ExitStack()
+        self.ways = self._stack.enter_context(Ways(ways or {}))
         self._lock = threading.Lock()
 
     @property
@@ -127,9 +140,22 @@ class Fleet:
 
         member = self.members[name]
         if member.connection is None:
-            member.endpoint = member.site.wait_ready(member.instance, deadline)
+            member.endpoint = member.redirected or self._endpoint(member, deadline)
             member.connection = open_connection(member.endpoint, name=name)
         return member.connection
+
+    def _endpoint(self, member: Member, deadline: Deadline) -> Endpoint:
+        endpoint = member.site.wait_ready(member.instance, deadline)
+        if isinstance(endpoint, Ssh) and member.spec.name in self.ways:
+            return self.ways.through(member.spec.name, endpoint)
+        return endpoint
+
+    def redirect(self, name: str, endpoint: Endpoint | None) -> None:
+        """Close its connection; the next one leads to `endpoint`, or where it is None to the platform's own."""
+        member = self.members.get(name)
+        if member is not None:
+            member.redirected = endpoint
+            self._disconnect(member)
 
     def connection(self, name: str) -> Connection:
         connection = self.members[name].connection
