@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import daemon
-from harness.drivers.docker import DockerDriver, labels
+from harness.drivers.docker import DockerDriver, daemons, labels
+from harness.models.endpoint import DaemonAddress
 from tests.docker_images import BASE, ensure_base
 from tests.projects import Outcome, Project, task
 
@@ -144,7 +145,7 @@ def test_while_a_command_runs(client: APIClient, project: Project, number: signa
 
 
 def test_a_second_one_stops_at_once_and_says_what_is_left(
-    client: APIClient, project: Project, monkeypatch: pytest.MonkeyPatch
+    client: APIClient, project: Project, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     address = daemon.default_address().url
     if not address.startswith("unix://"):
@@ -153,6 +154,7 @@ def test_a_second_one_stops_at_once_and_says_what_is_left(
     door = project.folder / "door.sock"
     with stalling(door, address.removeprefix("unix://")) as (stall, asked):
         monkeypatch.setenv("DOCKER_HOST", f"unix://{door}")
+        request.addfinalizer(daemons.path_of(DaemonAddress(url=f"unix://{door}")).unlink)
         with started(project, "converge") as process:
             wait_for(lambda: len(client.containers(filters=of(project.folder))) == 2)
             time.sleep(0.5)
