@@ -1,11 +1,11 @@
 """The harness beside Molecule: the same image, ten tasks and six testinfra tests, two containers, all warm.
 
-    .venv/bin/python -m benchmarks.against_molecule [--rounds N] [--venv FOLDER]
+    .venv/bin/python -m benchmarks.against_molecule [--rounds N] [--venv FOLDER] [test|tuned|verbs|assertion ...]
 
-Run it on a quiet machine with a Docker daemon. It installs Molecule, its docker driver, Ansible and testinfra into a virtual
-environment of their own (outside the checkout, kept for the next time), and prints a Markdown table. The two take
-turns, so that the ratios hold when the machine's speed drifts. Molecule is measured as it comes, and tuned: with pipelining
-and without the gathering of facts.
+Run it on a quiet machine with a Docker daemon. It installs Molecule, its docker driver, Ansible and testinfra into a
+virtual environment of their own (outside the checkout, kept for the next time), and prints a Markdown table. The two
+take turns, so that the ratios hold when the machine's speed drifts. Molecule is measured as it comes, and tuned: with
+pipelining and without the gathering of facts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ MOLECULE = Path(__file__).resolve().parent / "molecule"
 # `ansible`, not ansible-core alone: it holds the collection community.docker, so that no Galaxy need be reached.
 PACKAGES = ("molecule", "molecule-plugins[docker]", "ansible", "pytest-testinfra", "docker")
 VERBS = ("create", "converge", "idempotence", "verify", "destroy")
-LIMIT = 300.0
+PARTS = ("test", "tuned", "verbs", "assertion")
+LIMIT = 900.0
 """Seconds that one call may take."""
 
 
@@ -214,14 +215,22 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     default = Path.home() / ".cache" / "harness-benchmarks" / "molecule"
     parser.add_argument("--venv", type=Path, default=default, help="Molecule's virtual environment (%(default)s)")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (all)")
     arguments = parser.parse_args()
+    parts = arguments.parts or PARTS
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    rounds = arguments.rounds
+    found: list[Pair] = []
     with projects(environment(arguments.venv.absolute())) as (ours, molecule, tuned):
-        found = [
-            whole(ours, molecule, arguments.rounds, goal=">= 10"),
-            whole(ours, tuned, arguments.rounds, goal=""),
-            *verbs(ours, molecule, arguments.rounds),
-            assertion(ours, arguments.rounds * 2),
-        ]
+        if "test" in parts:
+            found.append(whole(ours, molecule, rounds, goal=">= 10"))
+        if "tuned" in parts:
+            found.append(whole(ours, tuned, rounds, goal=""))
+        if "verbs" in parts:
+            found += verbs(ours, molecule, rounds)
+        if "assertion" in parts:
+            found.append(assertion(ours, rounds * 2))
     print(table(found))
 
 
