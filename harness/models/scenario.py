@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from harness.drivers.base import PlatformSpec, ScenarioRef
 from harness.errors import Problem
 from harness.models.config import BinaryOnly, DeploymentStrategy, ExpectedOutcome, PerformanceThreshold
+from harness.models.fault import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,7 @@ class Provisioner:
     skip_tags: tuple[str, ...] = ()
     prepare: Path | None = None
     side_effect: Path | None = None
+    faults: tuple[Fault, ...] = ()
     cleanup: Path | None = None
     ansible: AnsibleSettings | None = None
     """Set where `name` is `ansible`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +25,6 @@ _OURS = {"delegated": DELEGATED, "podman": "docker", "containers": "docker"}
 _OF_MOLECULE = ("azure", "digitalocean", "ec2", "gce", "kubevirt", "libvirt", "lxd", "openstack", "vagrant")
 
 _REFUSED = {
-    "links": "containers reach each other by name on the scenario's network",
     "cgroup_parent": "it is not supported",
     "extra_opts": "options of podman's command line are not supported",
     "storage_opt": "it is not supported",
@@ -41,19 +39,18 @@ _REFUSED = {
 _WITHOUT_EFFECT = (
     "box",
     "children",
-    "command_handling",
-    "container_default_behavior",
     "detach",
-    "force",
+    "environment",
     "interfaces",
-    "kill_signal",
-    "networks_cli_compatible",
+    "pkg_extras",
     "provider_options",
     "provider_raw_config_args",
-    "pkg_extras",
-    "environment",
 )
 """Keys that mean another driver or another way of making containers: nothing differs without them."""
+
+
+_SAID_ANYWAY = {"force": True, "container_default_behavior": "compatibility"}
+"""Molecule's own defaults, which say nothing that differs here."""
 
 
 def our_driver(name: str) -> str:
@@ -128,7 +125,7 @@ class MoleculePlatforms:
         self, written: Mapping[str, Any], model: type[StrictModel], *, podman: bool, at: Keys
     ) -> dict[str, Any]:
         """Molecule's keys as the docker driver takes them (molecule_plugins/docker/playbooks/create.yml)."""
-        options = {"pre_build_image": False, **written}
+        options = {"pre_build_image": False, "command_handling": "compatibility", **written}
         if podman:
             options.setdefault("docker_host", _podman_socket())
             if "network" in options:
@@ -136,24 +133,9 @@ class MoleculePlatforms:
         for key, instead in _REFUSED.items():
             if key in options:
                 self.problems.append(Problem(self.where((*at, key)), f"is not supported; {instead}"))
-        names = [*model.model_fields, *_REFUSED, "mounts", *(["network"] if podman else [])]
+        names = [*model.model_fields, *_REFUSED, *(["network"] if podman else [])]
         self._tell_of(written, names, at)
-        self._mounts(options, at)
         return _as_ours({key: value for key, value in options.items() if key in model.model_fields})
-
-    def _mounts(self, options: dict[str, Any], at: Keys) -> None:
-        """Docker's longer form of `volumes` and `tmpfs`."""
-        mounts = options.pop("mounts", None) or []
-        for index, mount in enumerate(mounts if isinstance(mounts, list) else [mounts]):
-            kind = mount.get("type", "volume") if isinstance(mount, Mapping) else None
-            if kind not in ("bind", "volume", "tmpfs") or not isinstance(mount.get("target"), str):
-                words = "should be {type: bind, volume or tmpfs, target: PATH, source: PATH}"
-                self.problems.append(Problem(self.where((*at, "mounts", index)), words))
-            elif kind == "tmpfs":
-                options["tmpfs"] = [*options.get("tmpfs", []), mount["target"]]
-            else:
-                parts = [mount.get("source"), mount["target"], "ro" if mount.get("read_only") else None]
-                options["volumes"] = [*options.get("volumes", []), ":".join(str(part) for part in parts if part)]
 
     def _tell_of(self, written: Mapping[str, Any], known: Collection[str], at: Keys) -> None:
         """Molecule lets what it does not know pass in silence."""
@@ -193,20 +175,10 @@ def _as_ours(options: dict[str, Any]) -> dict[str, Any]:
     for key in ("memory", "memory_swap", "shm_size"):
         if isinstance(options.get(key), int) and not isinstance(options[key], bool):
             options[key] = f"{options[key]}b"  # a bare number is bytes there
-    if isinstance(options.get("etc_hosts"), str):
-        options["etc_hosts"] = _mapping(options["etc_hosts"])
-    if isinstance(options.get("pull"), str):
-        options["pull"] = options["pull"] == "always"
+    for key, default in _SAID_ANYWAY.items():
+        if options.get(key) == default:
+            options.pop(key)
     return {key: value for key, value in options.items() if value is not None}
-
-
-def _mapping(text: str) -> Any:
-    """`"{'host1.example.com': '10.3.1.5'}"`, as Molecule's own example has it; what is none is judged as text."""
-    try:
-        found = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text
-    return found if isinstance(found, dict) else text
 
 
 def _podman_socket() -> str:

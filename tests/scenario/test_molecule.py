@@ -38,6 +38,8 @@ platforms:
     etc_hosts: "{'db': '10.0.0.2'}"
     volumes: [/sys/fs/cgroup:/sys/fs/cgroup:ro]
     tmpfs: [/run]
+    pull: true
+    force: true
     docker_host: unix://run/docker.sock
     mounts: [{type: bind, source: /a, target: /b, read_only: true}, {type: tmpfs, target: /c}]
   - {name: db_1, image: x, pre_build_image: true, command: /sbin/init, cgroupns_mode: host}
@@ -115,8 +117,8 @@ def test_platforms_of_docker_mean_what_they_mean_there(load: Load, files: Path) 
     assert (web.options.command, web.options.override_command) == (None, False)
     assert (web.options.memory, web.options.etc_hosts) == ("536870912b", {"db": "10.0.0.2"})
     assert web.options.docker_host == "unix:///run/docker.sock"
-    assert web.options.volumes == ["/sys/fs/cgroup:/sys/fs/cgroup:ro", "/a:/b:ro"]
-    assert web.options.tmpfs == ["/run", "/c"]
+    assert [mount.target for mount in web.options.mounts] == ["/b", "/c"]
+    assert (web.options.pull, web.options.command_handling) == ("always", "compatibility")
     assert (db.options.pre_build_image, db.options.command) == (True, "/sbin/init")
 
 
@@ -179,10 +181,13 @@ def test_the_newer_section_says_the_same(load: Load, files: Path) -> None:
         ("ansible: {env: {A: b}}\nprovisioner: {env: {A: c}}", "provisioner.env says it already"),
         ("driver: {name: vagrant}\nplatforms: [{name: a, box: x}]", "Molecule's driver vagrant is not supported"),
         ("driver: {name: dokcer}", "there is no driver named 'dokcer'; did you mean docker?"),
-        ("driver: {name: docker}\nplatforms: [{name: a, links: [b]}]", "platforms[0].links: is not supported"),
         (
-            "driver: {name: docker}\nplatforms: [{name: a, mounts: [{type: npipe}]}]",
-            "platforms[0].mounts[0]: should be",
+            "driver: {name: docker}\nplatforms: [{name: a, kill_signal: HUP}]",
+            "platforms[0].kill_signal: a container is",
+        ),
+        (
+            "driver: {name: docker}\nplatforms: [{name: a, mounts: [{type: npipe, target: /a}]}]",
+            "platforms[0].mounts[0].type: should be",
         ),
         ("driver: {name: podman}\nplatforms: [{name: a, rootless: true}]", "platforms[0].rootless: is not supported"),
         ("driver: {name: docker}\nplatforms: [{name: a, privileged: maybe}]", "should be true or false, not 'maybe'"),

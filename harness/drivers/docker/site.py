@@ -21,6 +21,7 @@ from harness.drivers.docker import (
     labels,
     login,
     networks,
+    privileged,
     pulls,
     readiness,
     refusals,
@@ -193,6 +194,16 @@ class DockerSite(Site):
                 if not networks.existing(host.client, host.group):
                     host.group = ""
                     host.networks.clear()
+
+    def back_door(self, instance: Instance) -> Endpoint:
+        host = self._host(instance.spec)
+        with self._explained(host, instance.name):
+            row = readiness.inspect(host.client, instance)
+        return privileged.endpoint(row, host.address)
+
+    def kill(self, instance: Instance) -> None:
+        with self._on(instance) as (client, name):
+            client.kill(name)
 
     def stop(self, instance: Instance) -> None:
         with self._on(instance) as (client, name):
