@@ -13,6 +13,7 @@ from harness.lifecycle.locks import is_free
 from harness.lifecycle.orphans import destroy_leftovers
 from harness.lifecycle.snapshots.choose import Planned, choose, named_bases
 from harness.lifecycle.snapshots.publish import use
+from harness.lifecycle.units import warn_of_unconfined
 
 
 def create(context: Context) -> None:
@@ -62,6 +63,7 @@ def _make(context: Context, bases: Mapping[str, Snapshot], *, told: str = "") ->
 
     all_done(context.each(list(wanted), make))
     context.connections("create")
+    warn_of_unconfined(context, missing)
 
 
 def mark_prepared(context: Context, name: str) -> None:
