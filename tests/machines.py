@@ -92,7 +92,11 @@ class Machine:
             except OSError:
                 return
             with client:
-                self._links.append(subprocess.Popen(self.enter, stdin=client, stdout=client, stderr=subprocess.DEVNULL))
+                self._links.append(
+                    subprocess.Popen(
+                        self.enter, stdin=client.fileno(), stdout=client.fileno(), stderr=subprocess.DEVNULL
+                    )
+                )
 
     def collect(self) -> None:
         self.cut()

@@ -141,7 +141,7 @@ def test_words_for_what_cannot_be(host: Machine, tmp_path: Path) -> None:
             site.wait_ready(wrong, Deadline(30))
         site.destroy(wrong)
         [nobody] = site.create([spec(host, port=1)], {})
-        with pytest.raises(NotReady, match="after . s: root@127.0.0.1 port 1 refuses connections"):
+        with pytest.raises(NotReady, match=r"after . s: root@127\.0\.0\.1 port 1 refuses connections"):
             site.wait_ready(nobody, Deadline(2))
 
 
