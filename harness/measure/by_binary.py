@@ -8,14 +8,16 @@ import sys
 from contextlib import closing
 
 from harness.lifecycle.journal import Journal
+from harness.lifecycle.repeat import outcome_of
 from harness.lifecycle.steps.converge import converge
 from harness.lifecycle.workspace import Workspace
 from harness.measure.clocks import Sample, reading
 from harness.measure.ground import BenchFailed, Ground, passage
 from harness.models.bench import Passage
-from harness.models.results import Failed, HostExecutionResult, Skipped, TestReport
+from harness.models.results import HostExecutionResult, TestReport
 
 NAME = "binary"
+_SHOWN = 800
 
 
 class ByBinary:
@@ -32,7 +34,9 @@ class ByBinary:
                 env={**os.environ, "CI": "true"}, timeout=ground.scenario.timeout_seconds + 600, check=False,
             )  # fmt: skip
         if done.returncode != 0:
-            raise BenchFailed("harness converge failed, so nothing is measured", hint=(done.stdout + done.stderr)[-800:])
+            raise BenchFailed(
+                "harness converge failed, so nothing is measured", hint=(done.stdout + done.stderr)[-800:]
+            )
         return self._sample(ground, read.process, read.cpu)
 
     def count(self, ground: Ground) -> Passage:
@@ -61,9 +65,4 @@ class ByBinary:
 
 def outcomes(results: list[HostExecutionResult]) -> dict[tuple[str, str], str]:
     """How each task ended, by host and task id."""
-    found = {}
-    for result in results:
-        for task in result.task_results:
-            status = "failed" if isinstance(task.status, Failed) else "skipped" if isinstance(task.status, Skipped) else ""
-            found[result.host, task.task_id] = status or ("changed" if task.changed else "ok")
-    return found
+    return {(result.host, task.task_id): outcome_of(task) for result in results for task in result.task_results}
