@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from harness.deploy.ansible_results import record_of, skipped_record
 from harness.deploy.means import HostWork, Means, RunArguments
 from harness.deploy.state import HostState, without_templates
 from harness.deploy.tags import reason_to_skip
-from harness.errors import CommandTimedOut
+from harness.errors import CommandTimedOut, Unsupported
 from harness.models.endpoint import Local, Ssh
 from harness.models.runner import Payload, TaskRecord
 
@@ -76,6 +77,8 @@ def run_by_ansible(
     `states` are taken in before the first task and brought up to date after the last. Raises AnsibleFailed where
     Ansible is missing or refuses the playbook.
     """
+    if sys.platform == "win32":
+        raise Unsupported("running Ansible", by="Windows", hint="run the harness on Linux or macOS")
     from harness.ansible.run import run_playbook
 
     payload = works[0].payload

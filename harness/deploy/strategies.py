@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.deploy.means import Deployed, HostWork, Means
-from harness.errors import Unsupported
 from harness.models.config import BinaryOnly, ForceSSH, SSHFallback
 
 Strategy = Callable[[Sequence[HostWork], Means], Deployed]
@@ -25,4 +24,6 @@ def of(tag: str) -> Strategy:
         from harness.deploy import force_ssh
 
         return force_ssh.deploy
-    raise Unsupported(f"the strategy {tag}", by="this version", hint="use `strategy: binary-only`")
+    from harness.deploy import hybrid
+
+    return hybrid.deploy

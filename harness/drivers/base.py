@@ -229,6 +229,11 @@ class Driver(ABC):
     def diagnose(self) -> list[Problem]:
         """Why this driver cannot work here, each with a cure; empty when it can. No side effects."""
 
+    def systemd_trial(self) -> PlatformSpec | None:
+        """A platform with `init: systemd` that could be made at once: nothing has to be built or fetched for it.
+        `harness doctor` boots it. None where there is none."""
+        return None
+
     @abstractmethod
     def open(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> Site:
         """Open the scope of one scenario's run. Instances made with `keep` outlive this process;

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness import registry
 from harness.drivers.base import Driver, InstanceRecord, RunId
-from harness.errors import HarnessError
+from harness.errors import HarnessError, NotAllListed
 from harness.lifecycle.journal import InstanceRow, Journal
 from harness.lifecycle.locks import is_free
 from harness.lifecycle.workspace import Workspace
@@ -60,7 +60,10 @@ def living(unasked: list[str] | None = None, *, drivers: Sequence[str] | None = 
             silent.append(f"{name}: {why}")
             continue
         try:
-            records = driver.instances()
+            records: Sequence[InstanceRecord] = driver.instances()
+        except NotAllListed as error:
+            silent.append(f"{name}: {error.message}; {error.hint}")
+            records = error.found
         except HarnessError as error:
             silent.append(f"{name}: {error.message}")
             continue

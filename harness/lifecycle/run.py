@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,7 +17,7 @@ from harness.errors import HarnessError, Interrupted, InvalidInput, Problem, Usa
 from harness.lifecycle.context import Context, DestroyPolicy, RunOptions
 from harness.lifecycle.events import Observer
 from harness.lifecycle.faults import Faults, ways_wanted
-from harness.lifecycle.fleet import Fleet
+from harness.lifecycle.fleet import Fleet, Member
 from harness.lifecycle.journal import Journal
 from harness.lifecycle.locks import Holder
 from harness.lifecycle.orphans import clear_stale
@@ -215,11 +215,27 @@ class Run:
         stack.enter_context(lock.acquire(self._verb, timeout=self._options.lock_timeout, on_wait=waiting))
 
     def _last_words(self) -> str:
-        members = self._fleet.members.values() if self._fleet is not None else ()
-        left = [f"{member.spec.name} ({member.spec.driver})" for member in members if member.fresh]
-        if not left:
+        members = [member for member in self._fleet.members.values() if member.fresh] if self._fleet else []
+        if not members:
             return "Should anything be left, `harness destroy --orphans` removes it."
-        return f"Left behind: {', '.join(left)}. `harness destroy --orphans` removes it."
+        left = ", ".join(f"{member.spec.name} ({member.spec.driver})" for member in members)
+        if self._verb in TRANSIENT and self._options.destroy is DestroyPolicy.NEVER:
+            return f"Kept: {left}. `harness destroy` removes it."
+        self._forsake(members)
+        return f"Left behind: {left}. `harness destroy --orphans` removes it."
+
+    def _forsake(self, members: Sequence[Member]) -> None:
+        """Instances whose destruction has perhaps not begun are orphans from now on, not kept on purpose."""
+
+        def write() -> None:
+            with suppress(HarnessError), closing(Journal.open(self._workspace.database)) as journal:
+                for member in members:
+                    journal.destroying(member.run, self._scenario.name, member.spec.name)
+
+        # A thread and a connection of its own: the thread that is interrupted may be in the middle of writing.
+        writer = threading.Thread(target=write, daemon=True)
+        writer.start()
+        writer.join(1.0)
 
 
 def exit_code(context: Context, report: TestReport) -> int:

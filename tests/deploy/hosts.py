@@ -35,7 +35,7 @@ T = TypeVar("T")
 @dataclass(frozen=True)
 class TestMeans(Means):
     __test__ = False
-    told: list[tuple[str, str]]
+    told: list[tuple[str, str]] = field(default_factory=list)
 
     def each(self, hosts: Sequence[str], work: Callable[[str], T]) -> tuple[dict[str, T], dict[str, BaseException]]:
         outcome = side_by_side(hosts, work, workers=4, deadline=Deadline(120), cancellation=self.cancellation)

@@ -133,7 +133,8 @@ def _capabilities(options: DockerOptions) -> list[str]:
 
 
 def _security(options: DockerOptions) -> list[str]:
-    own = ["seccomp=unconfined"] if options.init == "systemd" else []
+    # AppArmor's docker-default refuses every mount; where there is no AppArmor the daemon takes no notice.
+    own = ["seccomp=unconfined", "apparmor=unconfined"] if options.init == "systemd" else []
     return list(dict.fromkeys([*own, *options.security_opts]))
 
 

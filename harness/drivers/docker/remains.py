@@ -13,6 +13,7 @@ from harness import daemon
 from harness.cache import cache_dir
 from harness.drivers.base import InstanceRecord
 from harness.drivers.docker import daemons, labels, networks, refusals
+from harness.errors import NotAllListed
 from harness.models.endpoint import DaemonAddress
 
 if TYPE_CHECKING:
@@ -32,16 +33,23 @@ def client(address: DaemonAddress) -> Iterator[APIClient]:
 
 
 def instances() -> list[InstanceRecord]:
-    """Raises DaemonFailed when a daemon cannot be asked on which this user has had platforms."""
+    """Raises NotAllListed when a daemon cannot be asked on which this user has had platforms."""
     found: list[InstanceRecord] = []
+    silent: list[tuple[DaemonAddress, daemon.DaemonFailed]] = []
     for address in daemons.known():
         try:
             with client(address) as asked:
                 found += _instances(asked, address.url)
-        except daemon.DaemonFailed:
+        except daemon.DaemonFailed as error:
             if daemons.is_remembered(address):
-                raise
-    return sorted(found, key=lambda record: record.created)
+                silent.append((address, error))
+    found.sort(key=lambda record: record.created)
+    if silent:
+        words = "; ".join(error.message for _, error in silent)
+        paths = " ".join(str(daemons.path_of(address)) for address, _ in silent)
+        hint = f"{silent[0][1].hint or ''}; where that daemon is gone for good: rm {paths}"
+        raise NotAllListed(words, found=found, hint=hint)
+    return found
 
 
 def _instances(asked: APIClient, url: str) -> list[InstanceRecord]:

@@ -8,6 +8,7 @@ from harness.lifecycle.context import Context
 from harness.lifecycle.failures import StepFailed, StepSkipped, all_done, describe_all
 from harness.lifecycle.locks import is_free
 from harness.lifecycle.orphans import destroy_leftovers
+from harness.lifecycle.units import warn_of_unconfined
 
 
 def create(context: Context) -> None:
@@ -32,6 +33,7 @@ def create(context: Context) -> None:
 
     all_done(context.each(list(wanted), make))
     context.connections("create")
+    warn_of_unconfined(context, missing)
 
 
 def destroy(context: Context) -> None:

@@ -26,7 +26,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             names = self._task.args.get("names") or []
             state = {
                 "registered": {name: variables[name] for name in names if name in variables},
-                "facts": {_fact(name): value for name, value in (variables.get("ansible_facts") or {}).items()},
+                "facts": _facts(variables),
             }
             with os.fdopen(os.open(export, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
                 json.dump(state, file, default=str)
@@ -34,5 +34,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return result
 
 
-def _fact(name: str) -> str:
-    return name if name.startswith("ansible_") else f"ansible_{name}"
+def _facts(variables: dict[str, Any]) -> dict[str, Any]:
+    """By the names that they have as variables: `ansible_distribution`, but `packages`."""
+    facts = variables.get("ansible_facts") or {}
+    return {name if name in variables else f"ansible_{name}": value for name, value in facts.items()}
