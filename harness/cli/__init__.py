@@ -34,6 +34,7 @@ VERBS: dict[str, str] = {
     "compile": "Compile a plan into binaries.",
     "bench": "Measure a plan by binary and by Ansible, side by side.",
     "fixtures": "List, show, validate or generate fixtures.",
+    "snapshot": "List, make, restore, delete or prune snapshots.",
     "images": "List, build or prune images.",
     "init": "Start a scenario in this folder.",
     "doctor": "Say what this machine can do, and what is missing.",
