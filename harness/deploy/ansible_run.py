@@ -88,9 +88,9 @@ def run_by_ansible(
         hosts = [work.host for work in works]
         exchange = _exchange(folder, payload, states) if states is not None else None
         playbook = write_playbook(folder, payload, hosts, selected, environment=means.env, exchange=exchange)
-        listener = _Listener(hosts, playbook, means, states)
+        listener = Listener(hosts, playbook, means, states)
         listener.skip(filtered)
-        job = _job(works, means, playbook)
+        job = job_of(works, means, playbook)
         try:
             run = run_playbook(
                 job,
@@ -126,7 +126,8 @@ def _by_tags(
     return left_out, kept
 
 
-def _job(works: Sequence[HostWork], means: Means, playbook: Playbook) -> PlaybookJob:
+def job_of(works: Sequence[HostWork], means: Means, playbook: Playbook) -> PlaybookJob:
+    """The call of Ansible that runs the playbook on all of them."""
     from harness.ansible.job import PlaybookJob
 
     payload = works[0].payload
@@ -203,7 +204,7 @@ def _hand_out(exchange: Exchange, states: Mapping[str, HostState]) -> None:
             state.facts.update(told["facts"])
 
 
-class _Listener:
+class Listener:
     """Makes records of events, host by host."""
 
     def __init__(

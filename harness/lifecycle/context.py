@@ -59,6 +59,10 @@ class RunOptions:
     lock_timeout: float = 600.0
     timeout: float | None = None
     """Seconds for the whole run; the scenario's own when None."""
+    snapshots: bool = True
+    """Whether what `prepare` makes is kept, and gone on from."""
+    snapshot_max_age: float = 86400.0
+    """Seconds; an older snapshot is made anew."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,8 @@ class Context:
     faults: Faults
     ledger: Ledger = field(default_factory=Ledger)
     cancellation: Cancellation = field(default_factory=Cancellation)
+    steps: tuple[str, ...] = ()
+    """What the run walks."""
     only: frozenset[str] | None = None
     """When set, these platforms alone are looked at."""
     plans: dict[Path, CheckedPlan] = field(default_factory=dict)

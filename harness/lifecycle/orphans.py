@@ -16,6 +16,7 @@ from harness.drivers.base import Driver, InstanceRecord, RunId
 from harness.errors import HarnessError, NotAllListed
 from harness.lifecycle.journal import InstanceRow, Journal
 from harness.lifecycle.locks import is_free
+from harness.lifecycle.snapshots import upkeep
 from harness.lifecycle.workspace import Workspace
 
 
@@ -25,6 +26,8 @@ class Reaped:
 
     removed: list[InstanceRecord] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    snapshots: list[str] = field(default_factory=list)
+    """What runs left that died while they published one."""
     unasked: list[str] = field(default_factory=list)
     """Drivers that could not be asked, and why."""
 
@@ -81,6 +84,8 @@ def destroy_orphans(workspace: Workspace | None, on_removed: Callable[[InstanceR
             continue
         if _reap(item.record, reaped):
             on_removed(item.record, item.orphan)
+    with upkeep.surveyed() as survey:
+        reaped.snapshots += upkeep.sweep(survey, reaped.failed)
     workspaces = {Workspace.of(record.project) for record in reaped.removed if record.project.exists()}
     if workspace is not None:
         workspaces.add(workspace)

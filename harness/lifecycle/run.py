@@ -78,7 +78,7 @@ def new_run(scenario: Scenario, verb: str, options: RunOptions, observer: Observ
             f"scenario {scenario.name!r}: this version cannot run the provisioner {scenario.provisioner.name!r}",
             hint="set `provisioner: {name: binary, plan: plan.json}`",
         )
-    _check_platforms(scenario, options)
+    check_platforms(scenario, options)
     if verb != "destroy":
         require_drivers(scenario)
     secrets = read_secrets(scenario.provisioner.secrets, scenario=scenario.name, all_of_them=verb not in _WITHOUT_PLAN)
@@ -165,6 +165,7 @@ class Run:
             clear_stale(self._workspace, context.journal, self._scenario.name)
             context.fleet.adopt(context.note, to_destroy=self._verb == "destroy")
         steps = steps_of(self._scenario, self._verb, done=_done(context))
+        context = replace(context, steps=steps)
         context.observer.run_started(self._scenario.name, self._id.value, steps)
         with ExitStack() as stack, suppress(Interrupted):  # what it made is cleaned up, and the ledger knows
             Walker(_with_compiler(_with_standby(context, steps, stack), steps), log).walk(steps)
@@ -276,7 +277,8 @@ def _done(context: Context) -> list[str]:
     return done
 
 
-def _check_platforms(scenario: Scenario, options: RunOptions) -> None:
+def check_platforms(scenario: Scenario, options: RunOptions) -> None:
+    """Raises InvalidInput for platforms that were asked for and that the scenario does not have."""
     known = [platform.name for platform in scenario.platforms]
     unknown = [name for name in options.platforms if name not in known]
     if unknown:

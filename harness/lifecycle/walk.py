@@ -117,14 +117,14 @@ class Walker:
 
         self._do(self._context, step, skipped)
 
-    def _do(self, context: Context, step: str, work: Callable[[Context], None] | None = None) -> None:
+    def _do(self, context: Context, step: str, work: Callable[[Context], str | None] | None = None) -> None:
         context.observer.step_started(context.scenario.name, step)
         started, clock = time.time(), time.monotonic()
         outcome: Outcome = "passed"
         reason: str | None = None
         interrupted: Interrupted | None = None
         try:
-            (work or STEPS[step])(context)
+            reason = (work or STEPS[step])(context)
             self._demand_expected_failure(step)
         except StepSkipped as skipped:
             outcome, reason = "skipped", skipped.reason

@@ -92,6 +92,7 @@ def remove_container(asked: APIClient, name: str, *, volumes: bool = True) -> No
             if row["Config"]["Labels"].get(labels.PREFIX + "name") != name:
                 return  # a stranger's
             asked.remove_container(row["Id"], v=volumes, force=True)
+            _remove_unnamed(asked, row["Image"])
             return
         except NotFound:
             return
@@ -99,6 +100,19 @@ def remove_container(asked: APIClient, name: str, *, volumes: bool = True) -> No
             if error.status_code not in (409, 500) or time.monotonic() > until:
                 raise
             time.sleep(0.05)
+
+
+def _remove_unnamed(asked: APIClient, image: str) -> None:
+    """The image that the last container lay on, if it is a snapshot that has been deleted or replaced since."""
+    from docker.errors import APIError
+
+    try:
+        row: dict[str, Any] = asked.inspect_image(image)  # type: ignore[no-untyped-call]
+        if labels.SNAPSHOT in (row["Config"].get("Labels") or {}) and not row.get("RepoTags"):
+            asked.remove_image(image)
+    except APIError as error:
+        if error.status_code not in (404, 409):
+            raise
 
 
 def keys_of(name: str) -> Path:
