@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ from harness.models.endpoint import Local, Ssh
 from harness.models.runner import Payload, TaskRecord
 
 if TYPE_CHECKING:
-    from harness.ansible.job import AnsibleHost, PlaybookJob, TaskEvent
+    from harness.ansible.job import AnsibleHost, PlaybookJob, PlaybookRun, TaskEvent
 
 _PLUGINS = Path(harness.__file__).resolve().parent / "ansible" / "plugins" / "action"
 
@@ -77,10 +77,7 @@ def run_by_ansible(
     `states` are taken in before the first task and brought up to date after the last. Raises AnsibleFailed where
     Ansible is missing or refuses the playbook.
     """
-    if sys.platform == "win32":
-        raise Unsupported("running Ansible", by="Windows", hint="run the harness on Linux or macOS")
-    from harness.ansible.run import run_playbook
-
+    run_playbook = _playbook_runner()
     payload = works[0].payload
     filtered, selected = _by_tags(payload, excerpts or whole(payload), means.arguments)
     with tempfile.TemporaryDirectory(prefix="harness-plan-") as name:
@@ -107,6 +104,15 @@ def run_by_ansible(
         if exchange is not None and states is not None:
             _hand_out(exchange, states)
     return listener.runs
+
+
+def _playbook_runner() -> Callable[..., PlaybookRun]:
+    """Raises Unsupported where Ansible cannot run at all."""
+    if sys.platform != "win32":
+        from harness.ansible.run import run_playbook
+
+        return run_playbook
+    raise Unsupported("running Ansible", by="Windows", hint="run the harness on Linux or macOS")
 
 
 def _by_tags(

@@ -19,6 +19,7 @@ from harness.lifecycle.crew import Outcome
 from harness.lifecycle.failures import StepFailed, describe, describe_all, raise_defects
 from harness.models.results import HostExecutionResult
 from harness.models.runner import TaskRecord
+from harness.report.decisions import in_words
 
 T = TypeVar("T")
 
@@ -60,7 +61,7 @@ def run_plan(
         context.time(step, host, "deploy", result.execution_time)
         for decision in result.decisions:
             if decision.degraded:
-                context.warn(f"{host} was degraded to {decision.method}: {'; '.join(decision.reasons)}")
+                context.warn(f"{host} was {in_words(decision)}")
     for host, error in deployed.failed.items():
         results[host] = HostExecutionResult(
             host=host,
