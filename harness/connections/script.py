@@ -32,11 +32,13 @@ fi
 _PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+-]*(?: [A-Za-z0-9_./+:,@%=-]+)*")
 """Words that no shell changes, divided by single blanks; the first assigns nothing."""
 _SHELLS_OWN = frozenset(
-    """. alias bg bind break builtin caller case cd chdir command compgen complete compopt continue coproc declare dirs
-    disown do done echo elif else enable esac eval exec exit export false fc fg fi for function getopts hash help history
-    if in jobs kill let local logout mapfile newgrp popd print printf pushd pwd read readarray readonly return select set
-    shift shopt source suspend test then time times trap true type typeset ulimit umask unalias unset until wait whence
-    while""".split()
+    (
+        ". alias bg bind break builtin caller case cd chdir command compgen complete compopt continue coproc "
+        "declare dirs disown do done echo elif else enable esac eval exec exit export false fc fg fi for "
+        "function getopts hash help history if in jobs kill let local logout mapfile newgrp popd print printf "
+        "pushd pwd read readarray readonly return select set shift shopt source suspend test then time times "
+        "trap true type typeset ulimit umask unalias unset until wait whence while "
+    ).split()
 )
 """What some `sh` does itself: sh(1) of dash, bash, busybox and mksh."""
 
