@@ -71,12 +71,20 @@ class Link:
         self._attempt: Attempt | None = None
         self._proxy: Proxy | None = None
 
-    def session(self, command: str, *, pty: bool = False, size: tuple[int, int] | None = None) -> SessionStream:
-        """`command` is for the user's login shell there, whichever it is. Raises TransportFailed."""
+    def session(
+        self,
+        command: str,
+        *,
+        pty: bool = False,
+        size: tuple[int, int] | None = None,
+        seconds: float = CONNECT_SECONDS,
+    ) -> SessionStream:
+        """`command` is for the user's login shell there, whichever it is. Raises TransportFailed, also where the host
+        has not answered after so many `seconds`."""
         connection = self.connection()
         stream = SessionStream(self._thread, wakes=pty)
         try:
-            self._thread.call(self._open(connection, stream, command, pty=pty, size=size), CONNECT_SECONDS)
+            self._thread.call(self._open(connection, stream, command, pty=pty, size=size), seconds)
         except asyncssh.ChannelOpenError as error:
             stream.close()
             raise self._no_session(error) from error

@@ -147,7 +147,7 @@ SSH = ({"name": "node1", "connection": "ssh"},)
         ({"kind": "wrong-password", "during": "converge"}, "password"),
         ({"kind": "packets-dropped", "after_task": "first"}, "does not answer any more"),
         ({"kind": "target-frozen", "after_task": "first"}, "does not answer any more"),
-        ({"kind": "target-killed", "after_task": "first"}, "cannot be reached any more"),
+        ({"kind": "target-killed", "after_task": "first"}, "connection broke"),
     ],
 )
 def test_behind_sshd(project: Project, fault: dict[str, Any], words: str) -> None:
