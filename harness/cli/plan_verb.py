@@ -11,6 +11,7 @@ from harness.cli.outcome import Exit
 
 if TYPE_CHECKING:
     from harness.errors import Problem
+    from harness.models.scenario import Scenario
     from harness.plan import Checked
 
 _NONE: tuple[Problem, ...] = ()
@@ -19,7 +20,7 @@ FILE = click.Path(path_type=Path)
 
 @click.group("plan")
 def command() -> None:
-    """Validate, show or draw an execution plan."""
+    """Validate, show or draw an execution plan, or decide how it gets to its hosts."""
 
 
 @command.command()
@@ -88,14 +89,48 @@ def graph(file: Path, form: str) -> None:
     click.echo(GRAPHS[form](dependency_graph(read_plan(file))))
 
 
+@command.command("decide")
+@click.option("-s", "--scenario-name", "name", default="default", show_default=True, help="The scenario.")
+@click.option("--report-format", type=click.Choice(["text", "json"]), default="text", help="A table, or for programs.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --report-format json.")
+def decide_command(name: str, report_format: str, as_json: bool) -> None:
+    """Show how each platform of a scenario would get its plan, and why.
+
+    Nothing is created: a platform is what the scenario says it will be.
+    """
+    from harness import registry
+    from harness.deploy.known import decide_all, expected_facts
+    from harness.lifecycle.plans import slices_of
+
+    scenario = _load(name)
+    payloads = slices_of(scenario, scenario.provisioner.secrets)
+    strategies = {spec.name: scenario.strategy(spec.name) for spec in scenario.platforms}
+    facts = {spec.name: expected_facts(spec) for spec in scenario.platforms}
+    decisions = decide_all(payloads, strategies, facts, registry.compiler(scenario.provisioner.compiler.name))
+    from harness.report.decisions import as_rows, as_values
+
+    if as_json or report_format == "json":
+        import json
+
+        click.echo(json.dumps(as_values(decisions.values(), strategies), indent=2, ensure_ascii=False))
+        return
+    from harness.cli.table import table
+
+    click.echo(table(["Platform", "Strategy", "Method", "Reason"], as_rows(decisions.values(), strategies)))
+
+
+def _load(name: str) -> Scenario:
+    from harness.scenario import Overrides, find_project, load_scenario, load_settings
+
+    project = find_project(Path.cwd())
+    return load_scenario(project, name, settings=load_settings(project, {}), overrides=Overrides())
+
+
 def _of_scenario(name: str | None) -> tuple[list[str] | None, list[str] | None]:
     """The names of a scenario's platforms and secrets."""
     if name is None:
         return None, None
-    from harness.scenario import Overrides, find_project, load_scenario, load_settings
-
-    project = find_project(Path.cwd())
-    scenario = load_scenario(project, name, settings=load_settings(project, {}), overrides=Overrides())
+    scenario = _load(name)
     return [platform.name for platform in scenario.platforms], list(scenario.provisioner.secrets)
 
 

@@ -38,6 +38,8 @@ class Honours:
     modules: Mapping[str, ModuleSupport]
     keywords: frozenset[str]
     secrets: bool = True
+    parts: bool = False
+    """Its runners can run parts of a plan and hand on what those brought forth (docs/runner-contract.md, "Parts")."""
 
 
 @dataclass(frozen=True, slots=True)

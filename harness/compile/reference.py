@@ -65,7 +65,7 @@ class ReferenceCompiler(Compiler):
         problems: list[Problem] = []
         try:
             require_supported(target)
-            if shipped_stub(self.crate, target, "release") is None:
+            if shipped_stub(self.crate, target, "release") is None and self._stored_stub(target, "release") is None:
                 toolchain = find_toolchain(self.crate)
                 find_linker()
                 require_std(toolchain, target, self.crate)
@@ -86,7 +86,7 @@ class ReferenceCompiler(Compiler):
             )
             for name, entry in document["modules"].items()
         }
-        return Honours(modules, frozenset(document["keywords"]))
+        return Honours(modules, frozenset(document["keywords"]), parts=True)
 
     def warm_up(self) -> None:
         """rustup takes a tenth of a second to say which compiler it stands for."""
@@ -136,19 +136,13 @@ class ReferenceCompiler(Compiler):
         )
 
     def _built_stub(self, target: Target, settings: CompileSettings) -> tuple[Stub, bool]:
-        identity = {
-            "sources": source_digest(self.crate),
-            "target": target.triple,
-            "profile": settings.profile,
-            "flags": " ".join(target.rustflags),
-        }
+        identity = self._identity(target, settings.profile)
         try:
             toolchain = self._toolchain or find_toolchain(self.crate)
         except ToolchainMissing:
-            # What another toolchain made of the same sources serves as well as what cannot be built.
-            for entry in self.store.entries(STUB):
-                if entry.info.items() >= identity.items():
-                    return _stub_of(entry), False
+            stored = self._stored_stub(target.triple, settings.profile)
+            if stored is not None:
+                return stored, False
             raise
         identity["toolchain"] = toolchain.version
         key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
@@ -159,6 +153,23 @@ class ReferenceCompiler(Compiler):
 
         entry, built = self.store.obtain(STUB, key, make, cancellation=settings.cancellation)
         return _stub_of(entry), built
+
+    def _identity(self, target: Target, profile: str) -> dict[str, str]:
+        """What a stub is made of, but for the toolchain."""
+        return {
+            "sources": source_digest(self.crate),
+            "target": target.triple,
+            "profile": profile,
+            "flags": " ".join(target.rustflags),
+        }
+
+    def _stored_stub(self, triple: str, profile: str) -> Stub | None:
+        """What another toolchain made of the same sources serves as well as what cannot be built."""
+        identity = self._identity(known_target(triple), profile)
+        for entry in self.store.entries(STUB):
+            if entry.info.items() >= identity.items():
+                return _stub_of(entry)
+        return None
 
     def _build(
         self, target: Target, toolchain: Toolchain, settings: CompileSettings, sources: str, destination: Path

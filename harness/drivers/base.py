@@ -17,6 +17,7 @@ from typing import ClassVar, Self
 
 from harness.deadline import Deadline
 from harness.errors import Problem, Unsupported
+from harness.models.config import DeploymentStrategy
 from harness.models.endpoint import Endpoint
 from harness.models.serde import StrictModel
 
@@ -72,6 +73,8 @@ class PlatformSpec:
     arch: str | None = None
     groups: tuple[str, ...] = ()
     options: StrictModel | None = None
+    strategy: DeploymentStrategy | None = None
+    """How the plan reaches it; None: as the scenario says."""
 
 
 @dataclass(frozen=True, slots=True)

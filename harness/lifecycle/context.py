@@ -27,7 +27,8 @@ from harness.secrets import Mask
 
 if TYPE_CHECKING:
     from harness.compile.base import Compiler
-    from harness.lifecycle.plans import Binaries, CheckedPlan
+    from harness.lifecycle.compilation import Binaries
+    from harness.lifecycle.plans import CheckedPlan
     from harness.verify.process import Standby
 
 T = TypeVar("T")

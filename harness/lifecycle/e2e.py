@@ -10,10 +10,12 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from harness.errors import HarnessError, UsageError
+from harness.lifecycle.compilation import Binaries, compile_plan
 from harness.lifecycle.context import Context, RunOptions
+from harness.lifecycle.deployment import run_plan
 from harness.lifecycle.events import Observer, Silent
 from harness.lifecycle.failures import StepFailed, StepSkipped
-from harness.lifecycle.plans import Binaries, compile_plan, run_plan, tag_arguments
+from harness.lifecycle.plans import run_arguments
 from harness.lifecycle.run import new_run, perform
 from harness.lifecycle.steps.converge import checked_plan
 from harness.lifecycle.steps.create import create, destroy
@@ -76,7 +78,7 @@ class E2ETestRunner:
             )
         binaries = self._binaries
         connections = _do(lambda it: it.connections("converge"), context)
-        arguments = tag_arguments(_do(checked_plan, context))
+        arguments = run_arguments(_do(checked_plan, context))
         _do(lambda it: run_plan(it, binaries, connections, step="converge", arguments=arguments), context)
         execution = build_report(context).execution_result
         assert execution is not None

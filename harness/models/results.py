@@ -58,13 +58,29 @@ class TaskExecutionResult(Model):
     handler: bool = False
 
 
+class DecisionRecord(Model):
+    """How a host was to get its tasks done, and why. A host that degrades has a further one, with `degraded`: what
+    had been done by then (`finished` task ids) and what it had cost (`spent`)."""
+
+    method: str
+    reasons: list[str]
+    degraded: bool = False
+    finished: list[str] = Field(default_factory=list)
+    spent: Duration = 0.0
+    route: str | None = None
+    """How what is not a binary travelled: Ansible over what."""
+
+
 class HostExecutionResult(Model):
+    """`error` and `decisions` are ours. `deployment_method`: binary, ssh or hybrid."""
+
     host: str
     task_results: list[TaskExecutionResult]
     deployment_method: str
     execution_time: Duration
     error: str | None = None
     """Why the host as a whole failed (the runner did not start, the transport broke); None when it ran to its end."""
+    decisions: list[DecisionRecord] = Field(default_factory=list)
 
 
 class PerformanceMetrics(Model):

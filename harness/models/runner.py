@@ -43,6 +43,12 @@ class PayloadTask(Model):
     no_log: bool = False
     check_mode: bool | None = None
     diff: bool | None = None
+    beyond: dict[str, JsonValue] = Field(default_factory=dict, exclude=True)
+    """Keywords that no runner knows, for Ansible; like `lacking` and `rerun` they are not embedded."""
+    lacking: tuple[str, ...] = Field(default=(), exclude=True)
+    """What of it the compiler does not honour, in words: empty where the binary can do it."""
+    rerun: bool = Field(default=False, exclude=True)
+    """It may be run again where nobody knows whether it was done (see docs/strategies.md)."""
 
 
 class PayloadPlay(Model):
@@ -52,6 +58,9 @@ class PayloadPlay(Model):
     vars: dict[str, JsonValue] = Field(default_factory=dict)
     tasks: list[PayloadTask]
     handlers: list[PayloadTask] = Field(default_factory=list)
+    beyond: dict[str, JsonValue] = Field(default_factory=dict, exclude=True)
+    lacking: tuple[str, ...] = Field(default=(), exclude=True)
+    """Both as with a task."""
 
 
 class Payload(Model):

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from harness.drivers.base import PlatformSpec, ScenarioRef
 from harness.errors import Problem
-from harness.models.config import DeploymentStrategy, ExpectedOutcome, PerformanceThreshold
+from harness.models.config import BinaryOnly, DeploymentStrategy, ExpectedOutcome, PerformanceThreshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,3 +163,8 @@ class Scenario:
             for group in platform.groups:
                 groups.setdefault(group, []).append(platform.name)
         return groups
+
+    def strategy(self, platform: str) -> DeploymentStrategy:
+        """How the plan reaches this platform."""
+        own = next((spec.strategy for spec in self.platforms if spec.name == platform), None)
+        return own or self.provisioner.strategy or BinaryOnly()

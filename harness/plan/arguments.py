@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.models.plan import Handler, Task
@@ -16,8 +17,16 @@ from harness.plan.files import module_name
 if TYPE_CHECKING:
     from harness.compile.base import Honours, ModuleSupport
 
-Fault = tuple[Keys, str, str | None]
-"""The way from the task on, what is wrong, the cure."""
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`keys`: the way from the task on. `lacking`: the compiler does not honour it, another may; else it is wrong."""
+
+    keys: Keys
+    words: str
+    hint: str | None = None
+    lacking: bool = False
+
 
 _SYMBOLIC = re.compile(r"[ugoa]*([-+=]([rwxXst]+|[ugo])?)+(,[ugoa]*([-+=]([rwxXst]+|[ugo])?)+)*")
 _MODES = ("mode", "directory_mode")
@@ -31,7 +40,8 @@ def refused(task: Task | Handler, honours: Honours, suggestions: Suggestions) ->
         if task.module:
             meant = suggestions.nearest(name, honours.modules)
             words = f"the module {shown(task.module)} is not honoured"
-            yield ("module",), words + (f"; did you mean {meant}?" if meant else ""), _known_modules(honours)
+            words += f"; did you mean {meant}?" if meant else ""
+            yield Fault(("module",), words, _known_modules(honours), lacking=bool(meant is None or "." in task.module))
     else:
         yield from _arguments(task, name, support, suggestions)
     yield from _keywords(task, honours)
@@ -54,26 +64,27 @@ def _arguments(task: Task | Handler, module: str, support: ModuleSupport, sugges
         own = support.aliases.get(key, key)
         if key == "_raw_params":
             if not support.free_form:
-                yield ("args", key), f"{module} takes no free-form text", f"its arguments are {_listed(support)}"
+                words, hint = f"{module} takes no free-form text", f"its arguments are {_listed(support)}"
+                yield Fault(("args", key), words, hint, lacking=True)
                 continue
         elif own not in support.arguments and not support.any_arguments:
-            yield ("args", key), *_unknown(key, module, support, suggestions)
+            yield Fault(("args", key), *_unknown(key, module, support, suggestions), lacking=True)
             continue
         if value is None:
             continue  # as if it were not there, as in Ansible
         if own in given:
-            yield ("args", key), f"{own} is given twice, under two of its names", None
+            yield Fault(("args", key), f"{own} is given twice, under two of its names")
         given[own] = value
-        yield from ((("args", key), *fault) for fault in _wrong_value(own, value, support, suggestions))
+        yield from _wrong_value(("args", key), own, value, support, suggestions)
     for needed in support.required:
         if needed.isdisjoint(given):
             public = [name for name in sorted(needed) if not name.startswith("_") and name != "content_b64"]
             words = public[0] if len(public) == 1 else f"one of {', '.join(public)}"
-            yield ("args",), f"{module} needs {words}", None
+            yield Fault(("args",), f"{module} needs {words}")
     if support.any_arguments:
         for key in task.args:
             if key not in support.arguments and not fields.is_variable_name(key):
-                yield ("args", key), f"{shown(key)} is no name for a variable", None
+                yield Fault(("args", key), f"{shown(key)} is no name for a variable")
 
 
 def _unknown(key: str, module: str, support: ModuleSupport, suggestions: Suggestions) -> tuple[str, str | None]:
@@ -88,8 +99,8 @@ def _listed(support: ModuleSupport) -> str:
 
 
 def _wrong_value(
-    name: str, value: Any, support: ModuleSupport, suggestions: Suggestions
-) -> Iterator[tuple[str, str | None]]:
+    keys: Keys, name: str, value: Any, support: ModuleSupport, suggestions: Suggestions
+) -> Iterator[Fault]:
     if isinstance(value, str) and is_template(value):
         return
     choices = support.choices.get(name)
@@ -97,14 +108,12 @@ def _wrong_value(
         text = ("yes" if value else "no") if isinstance(value, bool) else str(value)
         if text not in choices and str(value).lower() not in choices:
             meant = suggestions.nearest(text, choices)
-            yield (
-                f"should be one of {', '.join(sorted(choices))}, not {shown(value)}",
-                f"did you mean {meant}?" if meant else None,
-            )
+            words = f"should be one of {', '.join(sorted(choices))}, not {shown(value)}"
+            yield Fault(keys, words, f"did you mean {meant}?" if meant else None, lacking=meant is None)
     elif choices is not None:
-        yield f"should be one of {', '.join(sorted(choices))}, not {shown(value)}", None
+        yield Fault(keys, f"should be one of {', '.join(sorted(choices))}, not {shown(value)}")
     if name in _MODES:
-        yield from _wrong_mode(value)
+        yield from (Fault(keys, *wrong) for wrong in _wrong_mode(value))
 
 
 def _wrong_mode(value: Any) -> Iterator[tuple[str, str | None]]:
@@ -133,10 +142,11 @@ def _plausible(mode: int) -> bool:
 def _keywords(task: Task | Handler, honours: Honours) -> Iterator[Fault]:
     for name in (*keywords.READERS, "tags", "notify"):
         if name not in honours.keywords and _is_used(task, name):
-            yield (name,), f"the keyword {name} is not honoured", None
+            yield Fault((name,), f"the keyword {name} is not honoured", lacking=True)
     for key, value in (task.model_extra or {}).items():
         if key not in honours.keywords and keywords.not_honoured(key, value, keywords.OTHERS):
-            yield (key,), f"the keyword {key} is not honoured", _instead(key)
+            lacking = key not in keywords.NOT_OF_A_TASK
+            yield Fault((key,), f"the keyword {key} is not honoured", _instead(key), lacking=lacking)
 
 
 def _is_used(task: Task | Handler, name: str) -> bool:
@@ -153,4 +163,5 @@ def _instead(key: str) -> str | None:
 def refused_of_play(extras: Mapping[str, Any], honours: Honours) -> Iterator[Fault]:
     for key, value in extras.items():
         if key not in honours.keywords and keywords.not_honoured(key, value, keywords.PLAY_OTHERS):
-            yield (key,), f"the keyword {key} is not honoured in a play", None
+            lacking = key not in keywords.NOT_OF_A_PLAN
+            yield Fault((key,), f"the keyword {key} is not honoured in a play", lacking=lacking)

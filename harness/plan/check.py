@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import Problem
-from harness.models.plan import Plan, Play
+from harness.models.plan import Plan, Play, Task
 from harness.models.problems import Keys, nearest, shown
 from harness.plan import arguments, order
 from harness.plan.expressions import Parser, secrets_of_task, strings
 from harness.plan.fields import Faults, Wrong
 from harness.plan.files import embedded, has_own_marks, template_text
 from harness.plan.read import Draft, read_draft
-from harness.plan.structure import everything
+from harness.plan.structure import everything, of_play
 
 if TYPE_CHECKING:
     from harness.compile.base import Honours
@@ -51,6 +51,7 @@ def check_file(
     honours: Honours | None = None,
     platforms: Collection[str] | None = None,
     secrets: Collection[str] | None = None,
+    by_ansible: Collection[str] = (),
 ) -> Checked:
     """Everything at once: what `read_plan` finds and what `check_plan` finds in as much as could be read.
 
@@ -59,7 +60,10 @@ def check_file(
     draft: Draft = read_draft(path)
     errors = [*draft.problems]
     told = {problem.where for problem in errors}
-    for problem in check_plan(draft.plan, honours=honours, platforms=platforms, source=path, secrets=secrets):
+    found = check_plan(
+        draft.plan, honours=honours, platforms=platforms, source=path, secrets=secrets, by_ansible=by_ansible
+    )
+    for problem in found:
         if problem.where not in told:
             errors.append(problem)
     warnings = plan_warnings(draft.plan, honours=honours, platforms=platforms, source=path)
@@ -73,17 +77,18 @@ def check_plan(
     platforms: Collection[str] | None,
     source: Path,
     secrets: Collection[str] | None = None,
+    by_ansible: Collection[str] = (),
 ) -> list[Problem]:
     """What stands against carrying out a plan that `read_plan` has read from `source`; empty when nothing does.
 
     `honours`: what the compiler can do. `platforms`: the scenario's. `secrets`: the names it declares. None leaves
-    that out.
+    that out. `by_ansible`: the hosts whose strategy lets Ansible do what the compiler lacks.
     """
     faults = Faults(source.name)
     if platforms is not None:
         _check_hosts(plan, platforms, faults)
     if honours is not None:
-        _check_honours(plan, honours, faults)
+        _check_honours(plan, honours, by_ansible, faults)
     _check_files(plan, source, faults)
     if secrets is not None:
         _check_secrets(plan, secrets, source, faults)
@@ -160,13 +165,25 @@ def _check_hosts(plan: Plan, platforms: Collection[str], faults: Faults) -> None
         faults.add(("inventory", "hosts", host) if older else ("hosts", index), words, hint)
 
 
-def _check_honours(plan: Plan, honours: Honours, faults: Faults) -> None:
-    for keys, task in everything(plan):
-        for inner, words, hint in arguments.refused(task, honours, faults.suggestions):
-            faults.add((*keys, *inner), words, hint)
+def _check_honours(plan: Plan, honours: Honours, by_ansible: Collection[str], faults: Faults) -> None:
+    """What the compiler lacks is refused where some host takes the task by binary alone."""
+
+    def refused(hosts: Collection[str], fault: arguments.Fault) -> bool:
+        return not (fault.lacking and set(hosts) <= set(by_ansible))
+
     for index, play in enumerate(plan.plays):
-        for inner, words, hint in arguments.refused_of_play(play.model_extra or {}, honours):
-            faults.add(("plays", index, *inner), words, hint)
+        for keys, task in of_play(plan, play, index):
+            hosts = task.hosts if isinstance(task, Task) else _hosts(play)
+            for fault in arguments.refused(task, honours, faults.suggestions):
+                if refused(hosts, fault):
+                    faults.add((*keys, *fault.keys), fault.words, fault.hint)
+        for fault in arguments.refused_of_play(play.model_extra or {}, honours):
+            if refused(_hosts(play), fault):
+                faults.add(("plays", index, *fault.keys), fault.words, fault.hint)
+
+
+def _hosts(play: Play) -> set[str]:
+    return {host for batch in play.batches for task in batch.tasks for host in task.hosts}
 
 
 def _check_files(plan: Plan, source: Path, faults: Faults) -> None:

@@ -87,6 +87,9 @@ OTHERS: dict[str, tuple[object, ...]] = {
 }
 """Ansible's other task keywords, with the values under which they do nothing."""
 
+NOT_OF_A_TASK = frozenset({"action", "always", "block", "debugger", "local_action", "rescue"})
+"""Those that say what the plan has other fields for, or that ask a person: nobody carries them out."""
+
 TASKS_ALONE = (KEYWORDS | OTHERS.keys() | {"tags", "notify", "dependencies", "module", "args"}) - {"vars", "listen"}
 """What only a task has; `listen` only a handler."""
 
@@ -108,6 +111,11 @@ PLAY_OTHERS: dict[str, tuple[object, ...]] = {
     "vars_prompt": ([],),
     "when": (),
 }
+
+NOT_OF_A_PLAN = frozenset(
+    ["debugger", "post_tasks", "pre_tasks", "roles", "tasks", "vars_files", "vars_prompt", "when", "fact_path"]
+)
+"""The same for a play."""
 
 
 def read(raw: Fields) -> dict[str, Any]:

@@ -13,16 +13,18 @@ from harness.errors import InvalidInput, Problem
 from harness.models.plan import Handler, Plan, Play, Task
 from harness.models.problems import Keys, shown
 from harness.models.runner import Payload, PayloadPlay, PayloadTask
-from harness.plan import fields, order
+from harness.plan import arguments, fields, order
 from harness.plan.arguments import octal_mode
 from harness.plan.check import run_options
 from harness.plan.expressions import Parser, secrets_of_task, strings
 from harness.plan.fields import Faults, Wrong
 from harness.plan.files import embedded, module_name, with_content
 from harness.plan.inventory import Variables, merged
+from harness.plan.keywords import OTHERS, PLAY_OTHERS
 from harness.plan.order import Spot
 
 if TYPE_CHECKING:
+    from harness.compile.base import Honours
     from harness.models.scenario import Inventory
 
 _COPIED = [
@@ -57,15 +59,17 @@ def slices(
     hosts: Sequence[str] | None = None,
     secrets: Collection[str] = (),
     tags: Collection[str] | None = None,
+    honours: Honours | None = None,
 ) -> list[Payload]:
     """One payload for each distinct list of tasks, its hosts in `run_on`; a host without a task is in none.
 
     `source` is the plan's file: what `copy` and `template` name beside it is embedded. `inventory` and `groups` are the
     scenario's, `hosts` limits the result, `secrets` are the names that the scenario declares, `tags` those of the run
-    (None: the plan's own). Raises InvalidInput for files and secrets that are missing, and for a cycle.
+    (None: the plan's own). With `honours` each task and play says what of it the compiler lacks.
+    Raises InvalidInput for files and secrets that are missing, and for a cycle.
     """
     faults = Faults(source.name)
-    maker = _Maker(plan, source, faults, run_options(plan).tags if tags is None else tuple(tags))
+    maker = _Maker(plan, source, faults, run_options(plan).tags if tags is None else tuple(tags), honours)
     known = _all_groups(plan, groups or {})
     variables = _variables(plan, inventory, known)
     payloads = [maker.payload(run_on, known, variables) for run_on in _alike(plan, hosts)]
@@ -129,6 +133,7 @@ class _Maker:
     source: Path
     faults: Faults
     tags: tuple[str, ...]
+    honours: Honours | None = None
     parser: Parser = field(default_factory=Parser)
     _arguments: dict[int, dict[str, JsonValue]] = field(default_factory=dict)
     _orders: dict[int, list[Spot]] = field(default_factory=dict)
@@ -175,7 +180,12 @@ class _Maker:
             for at, handler in ranked:
                 keys = order.handler_keys(self.plan, index, at)
                 handlers.append(self._task(handler, handler.handler_id, keys, names, taken, secrets))
-        return PayloadPlay.model_construct(name=play.name, vars=play.vars, tasks=tasks, handlers=handlers)
+        beyond = {key: value for key, value in (play.model_extra or {}).items() if key in PLAY_OTHERS}
+        lacking = arguments.refused_of_play(beyond, self.honours) if self.honours is not None else ()
+        words = tuple(fault.words for fault in lacking)
+        return PayloadPlay.model_construct(
+            name=play.name, vars=play.vars, tasks=tasks, handlers=handlers, beyond=beyond, lacking=words
+        )
 
     def _order(self, index: int) -> list[Spot]:
         if index not in self._orders:
@@ -199,8 +209,17 @@ class _Maker:
             args=args,
             notify=[names[topic] if topic in names and topic not in taken else topic for topic in task.notify],
             register_=task.register_,
+            **self._for_ansible(task),
         )
         return fields.build(PayloadTask, values)
+
+    def _for_ansible(self, task: Task | Handler) -> dict[str, Any]:
+        extras = task.model_extra or {}
+        beyond = {key: value for key, value in extras.items() if key in OTHERS or key.startswith("with_")}
+        lacking: tuple[str, ...] = ()
+        if self.honours is not None:
+            lacking = tuple(fault.words for fault in arguments.refused(task, self.honours, self.faults.suggestions))
+        return {"beyond": beyond, "lacking": lacking, "rerun": extras.get("rerun") is True}
 
     def _args(self, task: Task | Handler, keys: Keys) -> dict[str, JsonValue]:
         found = self._arguments.get(id(task))

@@ -36,10 +36,14 @@ def check_structure(plan: Plan, faults: Faults) -> None:
 def everything(plan: Plan) -> Iterator[tuple[Keys, Task | Handler]]:
     """Every task and handler with its place."""
     for index, play in enumerate(plan.plays):
-        for spot in order.spots(play, index):
-            yield order.keys_of(plan, spot), spot.task
-        for at, handler in enumerate(play.handlers):
-            yield order.handler_keys(plan, index, at), handler
+        yield from of_play(plan, play, index)
+
+
+def of_play(plan: Plan, play: Play, index: int) -> Iterator[tuple[Keys, Task | Handler]]:
+    for spot in order.spots(play, index):
+        yield order.keys_of(plan, spot), spot.task
+    for at, handler in enumerate(play.handlers):
+        yield order.handler_keys(plan, index, at), handler
 
 
 class _Ids:

@@ -77,6 +77,10 @@ Listed = Annotated[list[Text], BeforeValidator(_listed, json_schema_input_type=s
 VariableName = Annotated[str, Field(pattern=r"^[^=\x00]+$")]
 Environment = dict[VariableName, Annotated[str, BeforeValidator(_text, json_schema_input_type=str | float | bool)]]
 Steps = Annotated[list[Text], Field(min_length=1)]
+Strategy = Annotated[
+    DeploymentStrategy | None,
+    BeforeValidator(_strategy, json_schema_input_type=Literal["binary-only", "ssh-fallback", "hybrid", "force-ssh"]),
+]
 
 
 class DriverSection(OpenSection):
@@ -94,6 +98,7 @@ class PlatformSection(OpenSection):
     os: Text = Field(default="linux", description="linux, macos or windows")
     arch: Text | None = Field(default=None, description="as in a target triple: x86_64, aarch64; this host's if absent")
     groups: list[Text] = Field(default_factory=list, description="the groups it belongs to")
+    strategy: Strategy = Field(default=None, description="how the plan reaches it, where not as the provisioner says")
 
 
 class PlanSection(Section):
@@ -135,12 +140,7 @@ class BinaryProvisioner(Section):
     plan: Annotated[PlanSection, BeforeValidator(_at_path, json_schema_input_type=str | PlanSection)] = PlanSection(
         path="plan.json"
     )
-    strategy: Annotated[
-        DeploymentStrategy | None,
-        BeforeValidator(
-            _strategy, json_schema_input_type=Literal["binary-only", "ssh-fallback", "hybrid", "force-ssh"]
-        ),
-    ] = Field(default=None, description="how the plan reaches a platform")
+    strategy: Strategy = Field(default=None, description="how the plan reaches a platform")
     compiler: Annotated[CompilerSection, BeforeValidator(_named, json_schema_input_type=str | CompilerSection)] = (
         CompilerSection(name="reference")
     )

@@ -69,6 +69,7 @@ class PlatformReader:
             os=self._one_of(OS_NAMES, section.os, (*at, "os")),
             arch=None if section.arch is None else self._one_of(ARCHITECTURES, section.arch, (*at, "arch")),
             groups=self._groups(section.groups, at),
+            strategy=section.strategy,
         )
         model = self._model(driver, (*at, "driver") if section.driver else ("driver", "name"))
         if model is None:

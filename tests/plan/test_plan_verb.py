@@ -126,3 +126,44 @@ def test_graph_formats(harness: Harness, good: Path) -> None:
     assert 't0["first: debug<br/>Say #34;hi#34; [bold]"]' in graph_mermaid(graph)
     ended = harness("graph", "--format", "json", good)
     assert json.loads(ended.stdout)["edges"] == [{"task": "second", "depends_on": "first"}]
+
+
+SCENARIO = """
+driver: {name: native}
+platforms:
+  - {name: web1, strategy: force-ssh}
+  - {name: web2}
+  - {name: db1, strategy: ssh-fallback}
+  - {name: idle, strategy: binary-only}
+provisioner: {name: binary, plan: plan.json, strategy: hybrid}
+"""
+
+
+def test_decide(harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts = ["web1", "web2", "db1"]
+    tasks = [task("a", args={"msg": "x"}), task("b", module="cron", args={"name": "x"}), task("c", args={"msg": "y"})]
+    folder = tmp_path / "molecule" / "default"
+    folder.mkdir(parents=True)
+    plan = newer(*({**one, "hosts": hosts} for one in tasks))
+    plan["hosts"] = plan["plays"][0]["batches"][0]["hosts"] = hosts
+    (folder / "plan.json").write_text(json.dumps(plan))
+    (folder / "molecule.yml").write_text(SCENARIO)
+    monkeypatch.chdir(tmp_path)
+    ended = harness("decide", "--json")
+    assert ended.returncode == 0, ended.stderr
+    told = {one["host"]: one for one in json.loads(ended.stdout)}
+    assert {host: one["method"] for host, one in told.items()} == {
+        "web1": "ssh", "web2": "hybrid", "db1": "ssh", "idle": "none",
+    }  # fmt: skip
+    assert told["db1"]["degraded"]
+    assert [(one["method"], one["tasks"]) for one in told["web2"]["segments"]] == [
+        ("binary", ["a"]), ("ssh", ["b"]), ("binary", ["c"]),
+    ]  # fmt: skip
+    table = harness("decide").stdout
+    assert "b: the module 'cron' is not honoured" in table
+    assert "2. ssh: b" in table
+    (folder / "molecule.yml").write_text(SCENARIO.replace("strategy: force-ssh", "strategy: binary-only"))
+    refused = harness("decide")
+    assert refused.returncode == 2
+    assert "tasks[1].module: the module 'cron' is not honoured" in refused.stderr
+    assert harness("decide", "-s", "nosuch").returncode == 2

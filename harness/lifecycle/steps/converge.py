@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from harness.drivers.base import RunId
+from harness.lifecycle.compilation import compile_plan
 from harness.lifecycle.context import Context
+from harness.lifecycle.deployment import run_plan
 from harness.lifecycle.expected import failures
 from harness.lifecycle.failures import StepFailed, StepSkipped
-from harness.lifecycle.plans import CheckedPlan, compile_plan, read_checked, run_plan, tag_arguments
+from harness.lifecycle.plans import CheckedPlan, read_checked, run_arguments
 from harness.models.config import ExpectedOutcome
 from harness.models.results import Failed, HostExecutionResult, TaskExecutionResult
 
@@ -44,7 +46,7 @@ def _mark(context: Context, name: str, by: RunId | None, plan: str | None) -> No
 
 def check(context: Context) -> None:
     """Molecule's dry run: the runner says what it would change, and changes nothing."""
-    results = execute(context, checked_plan(context), step="check", arguments=("--check",))
+    results = execute(context, checked_plan(context), step="check", check=True)
     judge(results, context.scenario.verifier.expected_outcomes)
 
 
@@ -65,7 +67,7 @@ def checked_plan(context: Context) -> CheckedPlan:
 
 
 def execute(
-    context: Context, checked: CheckedPlan, *, step: str, arguments: tuple[str, ...] = ()
+    context: Context, checked: CheckedPlan, *, step: str, check: bool = False
 ) -> dict[str, HostExecutionResult]:
     """Compile and run a checked plan on all hosts of this run; by host. Raises StepFailed."""
     connections = context.connections(step)
@@ -77,9 +79,9 @@ def execute(
         seen = {result.sha256: result for result in binaries.of_host.values()}
         context.ledger.compilations = list(seen.values())
     for host in context.hosts:
-        if host not in binaries.of_host:
+        if host not in binaries.payloads:
             context.event(step, host, "no task is for it")
-    arguments = (*tag_arguments(checked), *arguments)
+    arguments = run_arguments(checked, check=check)
     results = run_plan(context, binaries, connections, step=step, arguments=arguments)
     for result in results.values():
         if step == "converge":

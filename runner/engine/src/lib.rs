@@ -5,6 +5,7 @@ mod actions;
 pub mod embed;
 mod looping;
 mod mask;
+mod part;
 pub mod payload;
 mod record;
 mod run;
@@ -14,6 +15,7 @@ mod task;
 mod template;
 
 pub use actions::survey;
+pub use part::Part;
 pub use payload::Payload;
 pub use run::{Options, run};
 pub use tags::TagFilter;

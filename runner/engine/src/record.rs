@@ -74,6 +74,25 @@ impl<W: Write> Recorder<W> {
         self.line(&json!({"type": "start", "task_id": task_id}))
     }
 
+    /// What a task leaves to later ones, as it is: only who runs the plan's parts asks for it, and shows it to nobody.
+    ///
+    /// # Errors
+    /// When nobody reads any more.
+    pub(crate) fn state(
+        &mut self,
+        task_id: &str,
+        registered: Fields,
+        facts: Fields,
+        notified: Vec<&str>,
+    ) -> io::Result<()> {
+        if registered.is_empty() && facts.is_empty() && notified.is_empty() {
+            return Ok(());
+        }
+        self.line(&json!({
+            "type": "state", "task_id": task_id, "registered": registered, "facts": facts, "notified": notified,
+        }))
+    }
+
     /// # Errors
     /// When nobody reads any more.
     pub(crate) fn task(&mut self, record: &TaskRecord<'_>) -> io::Result<()> {

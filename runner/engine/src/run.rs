@@ -9,6 +9,7 @@ use runner_modules::{Fields, process};
 use serde_json::Value as Json;
 
 use crate::mask::Mask;
+use crate::part::{self, Part};
 use crate::payload::{Payload, Play, Task};
 use crate::record::{Recorder, RunFacts, Status, TaskRecord};
 use crate::scope::{Gathered, World};
@@ -23,6 +24,10 @@ pub struct Options {
     pub tags: TagFilter,
     pub check: bool,
     pub diff: bool,
+    /// Write what each task leaves to later ones.
+    pub state: bool,
+    /// Run only this.
+    pub part: Option<Part>,
 }
 
 const CENSORED: &str = "the output has been hidden due to the fact that 'no_log: true' was specified for this result";
@@ -59,13 +64,17 @@ pub fn run(
         payload,
         options,
         world: Arc::new(world),
-        gathered: Gathered::default(),
+        gathered: options.part.as_ref().map(Part::gathered).unwrap_or_default(),
         recorder: Recorder::new(out, mask),
         failed: false,
     };
-    for play in &payload.plays {
-        if let Flow::Stop = runner.play(play)? {
-            break;
+    if let Some(part) = &options.part {
+        runner.part(part)?;
+    } else {
+        for play in &payload.plays {
+            if let Flow::Stop = runner.play(play)? {
+                break;
+            }
         }
     }
     let exit_code = u8::from(runner.failed || process::interrupted().is_some());
@@ -93,6 +102,18 @@ impl<W: Write> Runner<'_, W> {
             }
         }
         self.handlers(play, &vars, &mut notified)
+    }
+
+    /// Whom its tasks notify is told in the state; whoever runs the parts sees to the handlers.
+    fn part(&mut self, part: &Part) -> io::Result<Flow> {
+        let play = &self.payload.plays[part.play];
+        let vars = Arc::new(play.vars.clone());
+        for (task, handler) in part.work(play) {
+            if let Flow::Stop = self.task(task, play, &vars, &mut BTreeSet::new(), handler)? {
+                return Ok(Flow::Stop);
+            }
+        }
+        Ok(Flow::On)
     }
 
     /// Each notified handler once, in the order they are defined; one that an earlier handler notifies too.
@@ -133,6 +154,7 @@ impl<W: Write> Runner<'_, W> {
             diff,
         };
         let filtered = reason.is_some();
+        let before = surroundings.gathered.clone();
         let mut ended = match reason {
             Some(reason) => skipped_by_tag(reason),
             None => surroundings.run(),
@@ -155,6 +177,12 @@ impl<W: Write> Runner<'_, W> {
         {
             let registered = Arc::make_mut(&mut self.gathered.registered);
             registered.insert(name.clone(), Json::Object(ended.fields.clone()));
+        }
+        if self.options.state {
+            let registered = part::changed(&before.registered, &self.gathered.registered);
+            let facts = part::changed(&before.facts, &self.gathered.facts);
+            let ids = targets.iter().map(|index: &usize| play.handlers[*index].task_id.as_str()).collect();
+            self.recorder.state(&task.task_id, registered, facts, ids)?;
         }
         notified.extend(targets);
         let name = self.world.templates.resolve(&task.name.clone().into(), &scope).ok();

@@ -12,6 +12,8 @@ Usage: runner [OPTIONS]
   --skip-tags A,B   run no task with one of these tags
   --check           say what would change, change nothing
   --diff            show what changes in files
+  --state           also write what each task leaves to later ones, unmasked
+  --part            run the part that a frame on stdin names, from the state that it brings
   --verify          check the payload, run nothing
   --honours         the modules, arguments and keywords that this runner honours, as JSON
   --version, --help
@@ -27,6 +29,8 @@ pub(crate) struct Invocation {
     pub(crate) skip_tags: Vec<String>,
     pub(crate) check: bool,
     pub(crate) diff: bool,
+    pub(crate) state: bool,
+    pub(crate) part: bool,
     pub(crate) verify: bool,
 }
 
@@ -51,6 +55,8 @@ fn read(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
             Long("skip-tags") => run.skip_tags.extend(list(&parser.value()?.string()?)),
             Long("check") | Short('C') => run.check = true,
             Long("diff") | Short('D') => run.diff = true,
+            Long("state") => run.state = true,
+            Long("part") => run.part = true,
             Long("verify") => run.verify = true,
             Long("honours") => return Ok(Command::Honours),
             Long("version") | Short('V') => return Ok(Command::Version),

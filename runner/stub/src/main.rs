@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use cli::{Command, Invocation};
-use runner_engine::{Options, Payload, TagFilter, embed, run};
+use runner_engine::{Options, Part, Payload, TagFilter, embed, run};
 use serde_json::json;
 
 /// It could not start: nothing was touched.
@@ -42,12 +42,15 @@ fn start() -> Result<u8, String> {
     }
     let host = choose_host(&invocation, &payload)?;
     let secrets = frame::read(io::stdin(), &payload.secrets)?;
+    let part = if invocation.part { Some(Part::parse(&frame::part(io::stdin())?, &payload)?) } else { None };
     runner_modules::process::watch_signals();
     let options = Options {
         host,
         tags: TagFilter { only: invocation.tags, skip: invocation.skip_tags },
         check: invocation.check,
         diff: invocation.diff,
+        state: invocation.state || invocation.part,
+        part,
     };
     match run(&payload, &embedded.sha256, secrets, &options, io::stdout().lock()) {
         Ok(status) => Ok(status),

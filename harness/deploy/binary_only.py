@@ -1,0 +1,40 @@
+"""The strategy binary-only: each host's binary, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.deploy.binary import BinaryRun, run_binary
+from harness.deploy.means import Deployed, HostWork, Means
+from harness.models.results import DecisionRecord, HostExecutionResult
+
+
+def deploy(works: Sequence[HostWork], means: Means) -> Deployed:
+    """Push and run on all hosts side by side."""
+    of_host = {work.host: work for work in works}
+
+    def one(host: str) -> HostExecutionResult:
+        work = of_host[host]
+        result = run_binary(binary_run(work, means), deadline=means.deadline, cancellation=means.cancellation)
+        assert work.binary is not None
+        means.on_push(work.binary.binary_size)
+        decision = DecisionRecord(method="binary", reasons=list(work.decision.reasons))
+        return result.model_copy(update={"decisions": [decision]})
+
+    return Deployed(*means.each(list(of_host), one))
+
+
+def binary_run(work: HostWork, means: Means) -> BinaryRun:
+    """The host's binary, with all that it needs."""
+    assert work.binary is not None
+    return BinaryRun(
+        host=work.host,
+        connection=work.connection,
+        binary=work.binary,
+        arguments=means.arguments.of_runner(),
+        secrets={name: means.secrets[name] for name in work.payload.secrets},
+        env=means.env,
+        mask=means.mask,
+        on_event=lambda message: means.on_event(work.host, message),
+        on_record=lambda record: means.on_record(work.host, record),
+    )

@@ -1,0 +1,170 @@
+"""What each host gets is decided, and one binary compiled for each slice and target that a decision asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from harness import registry
+from harness.compile.base import Compiler, CompileSettings
+from harness.compile.inspect import check_binary
+from harness.connections.base import Connection
+from harness.deadline import Deadline
+from harness.deploy.decide import Decision
+from harness.errors import HarnessError, InvalidInput
+from harness.lifecycle.context import Context
+from harness.lifecycle.crew import Outcome
+from harness.lifecycle.failures import StepFailed, all_done, describe, describe_all, raise_defects
+from harness.lifecycle.plans import CheckedPlan, payloads_of
+from harness.models.config import SSHFallback
+from harness.models.facts import Facts
+from harness.models.results import CompilationResult
+from harness.models.runner import Payload
+from harness.models.scenario import CompilerChoice
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """What was decided and compiled for `hosts`: one binary per slice and target. A host that has no task is in none
+    of the mappings; one that gets no binary is not in `of_host`."""
+
+    hosts: frozenset[str]
+    payloads: Mapping[str, Payload]
+    decisions: Mapping[str, Decision]
+    of_host: Mapping[str, CompilationResult]
+    failures: Mapping[str, str]
+    """Why there is no binary for a host that would have had one, and that may go without."""
+
+
+def compile_plan(
+    context: Context, checked: CheckedPlan, hosts: Sequence[str], connections: Mapping[str, Connection], *, step: str
+) -> Binaries:
+    """One binary for each (slice, target) among the hosts. Raises StepFailed (stage compile)."""
+    from harness.deploy.known import decide_all
+
+    try:
+        payloads = payloads_of(context.scenario, checked, hosts, list(context.secrets))
+    except HarnessError as error:
+        raise StepFailed(describe(error), outcome="error", stage="compile") from error
+    _refuse_what_needs_root(context, payloads)
+    busy = [host for payload in payloads for host in payload.run_on]
+    facts = all_done(context.each(busy, lambda host: connections[host].facts()))
+    compiler = _compiler(context, checked.compiler)
+    strategies = {host: context.scenario.strategy(host) for host in busy}
+    decisions = decide_all(payloads, strategies, facts, compiler)
+    _tell(context, decisions, step)
+    targets = _targets(context, decisions, facts)
+    wanted = sorted(
+        {
+            (number, targets[host])
+            for number, payload in enumerate(payloads)
+            for host in payload.run_on
+            if host in targets
+        }
+    )
+    outcome = _compile_all(context, checked.compiler, payloads, wanted, step)
+    return _binaries(context, hosts, payloads, decisions, targets, outcome)
+
+
+def _tell(context: Context, decisions: Mapping[str, Decision], step: str) -> None:
+    for host, decision in decisions.items():
+        if decision.method != "binary" or decision.obstacles:
+            context.event(step, host, f"{decision.method}: {'; '.join((*decision.reasons, *decision.obstacles))}")
+
+
+def _targets(context: Context, decisions: Mapping[str, Decision], facts: Mapping[str, Facts]) -> dict[str, str]:
+    """The target of every host that is to have a binary."""
+    from harness.compile import target_for
+
+    hosts = [host for host, decision in decisions.items() if decision.method in ("binary", "hybrid")]
+    return all_done(context.each(hosts, lambda host: target_for(facts[host])), stage="compile")
+
+
+def _binaries(
+    context: Context,
+    hosts: Sequence[str],
+    payloads: Sequence[Payload],
+    decisions: Mapping[str, Decision],
+    targets: Mapping[str, str],
+    outcome: Outcome[CompilationResult],
+) -> Binaries:
+    """Raises StepFailed (stage compile) where a host that must have a binary has none."""
+    compiled: dict[str, CompilationResult] = {}
+    failures: dict[str, str] = {}
+    fatal: dict[str, BaseException] = {}
+    for number, payload in enumerate(payloads):
+        for host in payload.run_on:
+            if host not in targets:
+                continue
+            name = _job(number, targets[host])
+            if name in outcome.done:
+                compiled[host] = outcome.done[name]
+            elif context.scenario.strategy(host) == SSHFallback():
+                failures[host] = describe(outcome.failed[name])
+            else:
+                fatal[targets[host]] = outcome.failed[name]
+    if fatal:
+        raise StepFailed(describe_all(fatal), outcome="error", stage="compile")
+    of_host = {host: payload for payload in payloads for host in payload.run_on}
+    return Binaries(frozenset(hosts), of_host, decisions, compiled, failures)
+
+
+def _job(number: int, target: str) -> str:
+    return f"{target} #{number}"
+
+
+def _refuse_what_needs_root(context: Context, payloads: Sequence[Payload]) -> None:
+    """Raises StepFailed (stage compile) with every task that a platform has not the rights for."""
+    from harness.deploy.foreign_root import refusals
+
+    found = []
+    for payload in payloads:
+        for host in payload.run_on:
+            endpoint = context.fleet.members[host].endpoint
+            if endpoint is not None and endpoint.kind == "sandbox" and endpoint.foreign_root:
+                found += refusals(payload, host)
+    if found:
+        error = InvalidInput("the plan needs more rights than its platforms have", found, hint=found[0].hint)
+        raise StepFailed(describe(error), outcome="error", stage="compile") from error
+
+
+def _compile_all(
+    context: Context,
+    choice: CompilerChoice,
+    payloads: Sequence[Payload],
+    wanted: Sequence[tuple[int, str]],
+    step: str,
+) -> Outcome[CompilationResult]:
+    compiler = _compiler(context, choice)
+    settings = CompileSettings(options=choice.options, cancellation=context.cancellation)
+    if context.secrets and not compiler.honours().secrets:
+        raise StepFailed(f"the compiler {choice.name} cannot take secrets", outcome="error", stage="compile")
+    by_name = {_job(number, target): (number, target) for number, target in wanted}
+
+    def build(name: str) -> CompilationResult:
+        number, target = by_name[name]
+        payload = payloads[number]
+        told = partial(context.event, step, payload.run_on[0])
+        result = compiler.compile(payload, target, replace(settings, progress=told))
+        # Whichever compiler made it: what cannot run there is refused before it travels.
+        check_binary(result.binary_path, target)
+        return result
+
+    # The toolchain's time has a limit of its own: whether a scenario passes must not depend on a warm cache.
+    limit = Deadline(settings.timeout)
+    try:
+        outcome = context.each(list(by_name), build, limit)
+    finally:
+        context.deadline.extend(limit.elapsed())
+    raise_defects(outcome)
+    for name, result in outcome.done.items():
+        how = "from the store" if result.cache_hit else f"compiled in {result.compilation_time:.1f} s"
+        for host in payloads[by_name[name][0]].run_on:
+            context.event(step, host, f"{result.target}, {result.binary_size / 1e6:.1f} MB, {how}")
+    return outcome
+
+
+def _compiler(context: Context, choice: CompilerChoice) -> Compiler:
+    own = context.compiler
+    return own if own is not None and own.name == choice.name else registry.compiler(choice.name)

@@ -1,0 +1,144 @@
+"""What was decided is done: each strategy takes its hosts, all side by side."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from harness.connections.base import Connection
+from harness.deadline import Deadline
+from harness.deploy import strategies
+from harness.deploy.means import Deployed, HostWork, Means, RunArguments
+from harness.errors import DeployFailed
+from harness.lifecycle.compilation import Binaries
+from harness.lifecycle.context import Context
+from harness.lifecycle.crew import Outcome
+from harness.lifecycle.failures import StepFailed, describe, describe_all, raise_defects
+from harness.models.results import HostExecutionResult
+
+T = TypeVar("T")
+
+_GRACE = 15.0
+"""Seconds."""
+
+
+@dataclass(frozen=True)
+class _Means(Means):
+    context: Context
+
+    def each(self, hosts: Sequence[str], work: Callable[[str], T]) -> tuple[dict[str, T], dict[str, BaseException]]:
+        # A runner is killed at the deadline itself; it gets some seconds more, so that its finished records are not
+        # lost.
+        patient = Deadline(self.deadline.remaining() + _GRACE)
+        outcome = self.context.each(hosts, work, deadline=patient)
+        raise_defects(outcome)
+        return outcome.done, outcome.failed
+
+
+def run_plan(
+    context: Context,
+    binaries: Binaries,
+    connections: Mapping[str, Connection],
+    *,
+    step: str,
+    arguments: RunArguments,
+) -> dict[str, HostExecutionResult]:
+    """Each host by its strategy. Raises StepFailed (stage push) when any could not be brought what it was to run."""
+    started = time.monotonic()
+    means = _means(context, step, arguments)
+    deployed = _deploy(context, _works(context, binaries, connections), means)
+    if step == "converge":
+        context.ledger.execution_time += time.monotonic() - started
+    results = dict(deployed.results)
+    for host, result in results.items():
+        context.time(step, host, "deploy", result.execution_time)
+        for decision in result.decisions:
+            if decision.degraded:
+                context.warn(f"{host} was degraded to {decision.method}: {'; '.join(decision.reasons)}")
+    for host, error in deployed.failed.items():
+        results[host] = HostExecutionResult(
+            host=host,
+            task_results=[],
+            deployment_method=binaries.decisions[host].method,
+            execution_time=0.0,
+            error=describe(error),
+        )
+    if step == "converge":
+        context.ledger.host_results.update(results)
+    if deployed.failed:
+        raise _failure(deployed, len(results), step)
+    return results
+
+
+def _failure(deployed: Deployed, count: int, step: str) -> StepFailed:
+    pushing = all(isinstance(error, DeployFailed) for error in deployed.failed.values())
+    words = describe_all(deployed.failed)
+    told = f"{len(deployed.failed)} of {count} platforms failed" if step == "converge" else words
+    return StepFailed(told, outcome="error", stage="push" if pushing else "run", words=words)
+
+
+def _works(context: Context, binaries: Binaries, connections: Mapping[str, Connection]) -> list[HostWork]:
+    works = []
+    for host, decision in binaries.decisions.items():
+        endpoint = context.fleet.members[host].endpoint
+        assert endpoint is not None
+        works.append(
+            HostWork(
+                host=host,
+                payload=binaries.payloads[host],
+                decision=decision,
+                connection=connections[host],
+                endpoint=endpoint,
+                binary=binaries.of_host.get(host),
+                failure=binaries.failures.get(host),
+            )
+        )
+    return works
+
+
+def _deploy(context: Context, works: Sequence[HostWork], means: Means) -> Deployed:
+    """The strategies side by side, too: hosts of one do not wait for those of another."""
+    by_strategy: dict[str, list[HostWork]] = {}
+    for work in works:
+        by_strategy.setdefault(context.scenario.strategy(work.host).tag, []).append(work)
+    if len(by_strategy) == 1:
+        ((tag, only),) = by_strategy.items()
+        return strategies.of(tag)(only, means)
+    patient = Deadline(context.deadline.remaining() + 2 * _GRACE)
+    outcome: Outcome[Deployed] = context.each(
+        list(by_strategy), lambda tag: strategies.of(tag)(by_strategy[tag], means), deadline=patient
+    )
+    raise_defects(outcome)
+    whole = Deployed({}, {})
+    for deployed in outcome.done.values():
+        whole.results.update(deployed.results)
+        whole.failed.update(deployed.failed)
+    for tag, error in outcome.failed.items():
+        whole.failed.update({work.host: error for work in by_strategy[tag]})
+    return whole
+
+
+def _means(context: Context, step: str, arguments: RunArguments) -> Means:
+    lock = threading.Lock()
+
+    def pushed(size: int) -> None:
+        with lock:
+            context.ledger.pushes += 1
+            context.ledger.bytes_pushed += size
+
+    return _Means(
+        arguments=arguments,
+        deadline=context.deadline,
+        cancellation=context.cancellation,
+        secrets=context.secrets,
+        env=context.scenario.provisioner.env,
+        mask=context.mask.tree,
+        on_event=lambda host, message: context.event(step, host, message),
+        on_record=context.task,
+        on_line=lambda line: context.log_line(step, line),
+        on_push=pushed,
+        context=context,
+    )
