@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,28 @@ _VARIABLES: Variables = {
     "molecule_scenario_directory": "{{ lookup('env', 'MOLECULE_SCENARIO_DIRECTORY') }}",
     "molecule_yml": "{{ lookup('file', molecule_file) | from_yaml }}",
     "molecule_instance_config": "{{ lookup('env', 'MOLECULE_INSTANCE_CONFIG') }}",
-    "molecule_no_log": "{{ lookup('env', 'MOLECULE_NO_LOG') or not molecule_yml.provisioner.log | default(false) | bool }}",
+    "molecule_no_log": "{{ lookup('env', 'MOLECULE_NO_LOG') or not "
+    "molecule_yml.provisioner.log | default(false) | bool }}",
 }
 
 
 def settings_of(scenario: Scenario) -> AnsibleSettings:
     return scenario.provisioner.ansible or AnsibleSettings()
+
+
+def with_ephemeral(scenario: Scenario, folder: Path) -> Scenario:
+    """The scenario with an ephemeral folder below `folder`, for a run whose platforms are its own. Those of the driver
+    `default` are not: what create.yml makes has one name, whoever runs it."""
+    settings = scenario.provisioner.ansible
+    if settings is None or scenario.driver == "default":
+        return scenario
+    old, new = str(settings.ephemeral), folder / "ephemeral"
+    environment = {
+        name: str(new) + value.removeprefix(old) if value == old or value.startswith(f"{old}/") else value
+        for name, value in settings.environment.items()
+    }
+    provisioner = replace(scenario.provisioner, ansible=replace(settings, ephemeral=new, environment=environment))
+    return replace(scenario, provisioner=provisioner)
 
 
 def inventory_folder(scenario: Scenario) -> Path:
@@ -85,15 +102,18 @@ def write_ephemeral(scenario: Scenario, reached: Mapping[str, Variables]) -> lis
 def tree(scenario: Scenario, reached: Mapping[str, Variables]) -> dict[str, Any]:
     """The platforms as Molecule's ansible_inventory.yml has them."""
     settings = settings_of(scenario)
-    found: dict[str, dict[str, Any]] = {"all": {"hosts": {}, "vars": _VARIABLES}, "ungrouped": {"hosts": {}, "vars": {}}}
+    found: dict[str, dict[str, Any]] = {
+        "all": {"hosts": {}, "vars": dict(_VARIABLES)},
+        "ungrouped": {"hosts": {}, "vars": {}},
+    }
     for platform in scenario.platforms:
         if platform.name not in reached:
             continue
         variables = {**_wanted(settings, platform.driver), **reached[platform.name]}
         found["all"]["hosts"][platform.name] = variables
         for group in platform.groups or ("ungrouped",):
-            section = found.setdefault(group, {"hosts": {}, "vars": _VARIABLES})
-            section["hosts"][platform.name] = variables
+            section = found.setdefault(group, {"hosts": {}, "vars": dict(_VARIABLES)})
+            section["hosts"][platform.name] = dict(variables)
     for parent, children in settings.children.items():
         if parent in found:
             found[parent]["children"] = {child: {} for child in children if child in found}
@@ -102,7 +122,9 @@ def tree(scenario: Scenario, reached: Mapping[str, Variables]) -> dict[str, Any]
 
 def _wanted(settings: AnsibleSettings, driver: str) -> Variables:
     """`provisioner.connection_options`, but for what a driver of ours knows better."""
-    return {name: value for name, value in settings.connection_options.items() if driver == "default" or name not in OURS}
+    return {
+        name: value for name, value in settings.connection_options.items() if driver == "default" or name not in OURS
+    }
 
 
 def _write_variables(scenario: Scenario, folder: Path, reached: Mapping[str, Variables]) -> list[str]:

@@ -69,7 +69,7 @@ def message(event: TaskEvent, result: Mapping[str, Any]) -> str:
 
 def _status(event: TaskEvent) -> Status:
     if event.outcome in ("ok", "changed", "skipped"):
-        return event.outcome  # type: ignore[return-value]
+        return event.outcome
     return "failed"
 
 

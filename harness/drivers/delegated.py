@@ -1,6 +1,6 @@
-"""The driver `default`: platforms that the user's create.yml makes and destroy.yml removes, as Molecule's driver of that
-name has it. The steps run those playbooks (harness.lifecycle.steps.delegated); here is how what they made is reached:
-by what create.yml wrote into instance_config.yml, or by what the inventory says."""
+"""The driver `default`: platforms that the user's create.yml makes and destroy.yml removes, as Molecule's driver of
+that name has it. The steps run those playbooks (harness.lifecycle.steps.delegated); here is how what they made is
+reached: by what create.yml wrote into instance_config.yml, or by what the inventory says."""
 
 from __future__ import annotations
 
@@ -78,7 +78,11 @@ def variables_of(spec: PlatformSpec) -> Variables:
     if entry is None:
         return {}
     found: Variables = {f"ansible_{key}": entry[key] for key in (*_MAPPED, *_MAPPED_TOO) if entry.get(key)}
-    found |= {"ansible_user": entry.get("user"), "ansible_host": entry.get("address"), "ansible_port": entry.get("port")}
+    found |= {
+        "ansible_user": entry.get("user"),
+        "ansible_host": entry.get("address"),
+        "ansible_port": entry.get("port"),
+    }
     if entry.get("identity_file"):
         found["ansible_private_key_file"] = entry["identity_file"]
     if entry.get("password"):
@@ -160,8 +164,10 @@ def _endpoint(spec: PlatformSpec, variables: Mapping[str, Any], deadline: Deadli
     if way in ("local", "ansible.builtin.local"):
         return Local()
     if way in _DOCKER:
-        url = variables.get("ansible_docker_host") or os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-        return Docker(container=host, daemon=DaemonAddress(url=str(url)))
+        from harness.daemon import default_address
+
+        url = variables.get("ansible_docker_host")
+        return Docker(container=host, daemon=DaemonAddress(url=str(url)) if url else default_address())
     if way in _PODMAN:
         return Docker(container=host, daemon=DaemonAddress(url=os.environ.get("CONTAINER_HOST") or _podman_socket()))
     if way in _SSH:
@@ -193,13 +199,16 @@ def _known_host(path: Path, host: str, port: int, deadline: Deadline) -> Path:
     try:
         done = subprocess.run(
             ["ssh-keyscan", "-T", "5", "-p", str(port), host],
+            check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=max(1.0, min(30.0, deadline.remaining())),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotReady(f"ssh-keyscan of {host}:{port} failed: {error}", hint="apt-get install openssh-client") from error
+        raise NotReady(
+            f"ssh-keyscan of {host}:{port} failed: {error}", hint="apt-get install openssh-client"
+        ) from error
     if not done.stdout.strip():
         raise NotReady(f"no sshd answers at {host}:{port}", hint="see what create.yml wrote into instance_config.yml")
     return _private(path, done.stdout)
@@ -220,6 +229,7 @@ def _from_inventory(spec: PlatformSpec, deadline: Deadline) -> Variables:
     try:
         done = subprocess.run(
             [*command, "--host", spec.name],
+            check=False,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

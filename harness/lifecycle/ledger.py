@@ -25,4 +25,6 @@ class Ledger:
     notes: set[str] = field(default_factory=set)
     expected_failure: str | None = None
     """The stage that failed as the scenario expected."""
+    nothing_ran: bool = False
+    """A converge by Ansible found no task to run."""
     interrupted: bool = False

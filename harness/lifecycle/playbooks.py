@@ -1,4 +1,4 @@
-"""Playbooks of a scenario, run on its platforms as a step: what Molecule hands to ansible-playbook, and what came of it."""
+"""Playbooks of a scenario, run on its platforms as a step: what is handed to Ansible, and what came of it."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def play(
 ) -> Played:
     """Run it for `step`. Without `platforms` they need not exist yet (or any more). Raises StepFailed where Ansible
     could not do its part; failed tasks are in the result (see `judge`)."""
-    hosts = _hosts(context, step) if platforms else []
-    _write_folder(context, hosts)
+    hosts = reached_hosts(context, step) if platforms else []
+    write_folder(context, hosts)
     job = PlaybookJob(
         playbook=playbook,
         hosts=hosts,
@@ -136,7 +136,7 @@ def _after_rescues(by_host: Mapping[str, list[TaskRecord]], run: PlaybookRun) ->
     return found
 
 
-def _hosts(context: Context, step: str) -> list[AnsibleHost]:
+def reached_hosts(context: Context, step: str) -> list[AnsibleHost]:
     """Platforms of ours over their connections; those of the driver `default` Ansible reaches by itself."""
     if context.scenario.driver == DELEGATED:
         return []
@@ -149,13 +149,13 @@ def _hosts(context: Context, step: str) -> list[AnsibleHost]:
     return found
 
 
-def _write_folder(context: Context, hosts: Sequence[AnsibleHost]) -> None:
+def write_folder(context: Context, hosts: Sequence[AnsibleHost] = ()) -> None:
     reached: dict[str, Variables] = {name: {} for name in context.hosts or context.fleet.specs}
     reached |= {host.name: host_variables(host) for host in hosts}
     if context.scenario.driver == DELEGATED:
         from harness.drivers.delegated import variables_of
 
-        reached = {name: variables_of(context.scenario, name) for name in reached}
+        reached = {name: variables_of(context.fleet.specs[name]) for name in reached}
     for note in write_ephemeral(context.scenario, reached):
         context.note(note)
 

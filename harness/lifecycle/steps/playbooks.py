@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
+from harness.ansible.records import FACTS
 from harness.lifecycle.context import Context
 from harness.lifecycle.failures import StepFailed, StepSkipped
-from harness.lifecycle.playbooks import Played, judge_run, play, playbook_of
+from harness.lifecycle.playbooks import (
+    DELEGATED,
+    Played,
+    judge_run,
+    play,
+    playbook_of,
+    reached_hosts,
+    write_folder,
+)
 from harness.lifecycle.steps.converge import judge, mark_converged
 from harness.lifecycle.steps.scripts import mark_prepared
+from harness.lifecycle.steps.verify import verify as verify_by_testinfra
 from harness.models.results import CheckResult, HostExecutionResult
 from harness.models.runner import TaskRecord
 from harness.models.verification import VerifyOutcome
 
 _TOLD = 20
+
+
+def step_of(context: Context, name: str) -> Callable[[Context], None] | None:
+    """None where the step is the same whatever the provisioner."""
+    if name in ("create", "destroy"):
+        if context.scenario.driver != DELEGATED:
+            return None
+        from harness.lifecycle.steps import delegated
+
+        return delegated.create if name == "create" else delegated.destroy
+    if name == "verify" and context.scenario.verifier.name == "testinfra":
+        return _verify_by_testinfra
+    return _STEPS.get(name)
 
 
 def syntax(context: Context) -> None:
@@ -104,6 +128,13 @@ def verify(context: Context) -> None:
         raise StepFailed(f"nothing was tested: {names} ran no task on any platform", outcome="failed")
 
 
+def _verify_by_testinfra(context: Context) -> None:
+    """Tests may read the inventory."""
+    context.connections("verify")
+    write_folder(context, reached_hosts(context, "verify"))
+    verify_by_testinfra(context)
+
+
 def _simple(context: Context, step: str, playbooks: Sequence[Path]) -> None:
     for playbook in playbooks:
         _judge(context, play(context, step, playbook))
@@ -144,15 +175,13 @@ def _remember(context: Context, played: Played, results: Mapping[str, HostExecut
     context.ledger.host_results.update(results)
     context.ledger.execution_time += played.run.ended - played.run.started
     for result in results.values():
-        context.remember(lambda result=result: context.journal.save_result(context.run, result))
+        context.remember(partial(context.journal.save_result, context.run, result))
     for name in context.hosts:
         if name not in results:
             context.event("converge", name, "no play is for it")
 
 
 def _with_host(played: Played) -> list[tuple[str, TaskRecord]]:
-    from harness.ansible.records import FACTS
-
     return [
         (host, record)
         for host, records in played.records.items()
@@ -183,3 +212,15 @@ def _check(host: str, record: TaskRecord) -> CheckResult:
         message=record.msg if broken else "",
         duration=record.duration,
     )
+
+
+_STEPS: Mapping[str, Callable[[Context], None]] = {
+    "syntax": syntax,
+    "prepare": prepare,
+    "converge": converge,
+    "check": check,
+    "idempotence": idempotence,
+    "side_effect": side_effect,
+    "verify": verify,
+    "cleanup": cleanup,
+}

@@ -22,13 +22,13 @@ def prepare(context: Context) -> None:
     file = context.scenario.provisioner.prepare
     if file is None:
         for name in context.hosts:
-            _mark_prepared(context, name)
+            mark_prepared(context, name)
         raise StepSkipped("the scenario has no prepare file")
     if not context.options.force and all(context.fleet.members[name].prepared for name in context.hosts):
         raise StepSkipped("it has been done since they were created (--force does it again)")
     _run(context, file, "prepare")
     for name in context.hosts:
-        _mark_prepared(context, name)
+        mark_prepared(context, name)
 
 
 def side_effect(context: Context) -> None:
@@ -47,7 +47,7 @@ def cleanup(context: Context) -> None:
     _run(context, file, "cleanup")
 
 
-def _mark_prepared(context: Context, name: str) -> None:
+def mark_prepared(context: Context, name: str) -> None:
     member = context.fleet.members[name]
     if not member.prepared:
         member.prepared = True
