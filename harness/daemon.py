@@ -10,9 +10,11 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness.errors import HarnessError
+from harness import daemon_context
+from harness.daemon_ssh import Dialer, adapter
+from harness.errors import DaemonFailed as DaemonFailed  # whoever asks for a daemon finds it here
 from harness.models.endpoint import DaemonAddress
 
 if TYPE_CHECKING:
@@ -25,17 +27,13 @@ TIMEOUT = 120
 """Seconds that the daemon may be silent; a commit or a large layer takes its time."""
 
 
-class DaemonFailed(HarnessError):
-    """The daemon cannot be reached, or is not one that we can work with."""
-
-
 def default_address() -> DaemonAddress:
     """As the docker command has it: DOCKER_HOST, then DOCKER_CONTEXT or the current context, then the usual socket;
-    where that is missing, a rootless daemon's or Podman's socket. Raises DaemonFailed for an unknown context."""
+    where that is missing, a rootless daemon's or Podman's socket. Raises DaemonFailed."""
     host = os.environ.get("DOCKER_HOST")
     if host:
         return _from_environment(host)
-    return _from_context() or DaemonAddress(url=_usual_socket())
+    return daemon_context.current() or DaemonAddress(url=_usual_socket())
 
 
 def _from_environment(host: str) -> DaemonAddress:
@@ -53,37 +51,6 @@ def _from_environment(host: str) -> DaemonAddress:
     )
 
 
-def _from_context() -> DaemonAddress | None:
-    """None for the default context."""
-    named = os.environ.get("DOCKER_CONTEXT")
-    folder = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-    if not named and not (folder / "config.json").is_file():
-        return None
-    _sdk()
-    from docker.context import ContextAPI
-    from docker.errors import DockerException
-
-    try:
-        context = ContextAPI.get_context(named)
-    except (DockerException, OSError, ValueError, KeyError) as error:
-        raise DaemonFailed(f"docker context: {error}", hint="docker context ls") from error
-    if context is None:
-        raise DaemonFailed(
-            f"there is no docker context {named or 'as config.json names it'!r}", hint="docker context ls; or unset it"
-        )
-    if context.name == "default" or not context.Host:
-        return None
-    tls = context.TLSConfig
-    certificate, key = (tls.cert if tls and tls.cert else (None, None)) or (None, None)
-    return DaemonAddress(
-        url=context.Host,
-        cacert_path=tls.ca_cert if tls else None,
-        cert_path=certificate,
-        key_path=key,
-        tls_verify=bool(tls and tls.verify),
-    )
-
-
 def _usual_socket() -> str:
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     places = [Path("/var/run/docker.sock")]
@@ -96,20 +63,18 @@ def connect(address: DaemonAddress, *, timeout: float = TIMEOUT) -> APIClient:
     """A client of its own (not to be shared by threads that stream). Raises DaemonFailed."""
     _sdk()
     import requests
-    from docker.api.client import APIClient
     from docker.errors import DockerException
-    from docker.tls import TLSConfig
 
     _knock(address)
+    dialer: Dialer | None = None
     try:
-        tls: TLSConfig | bool = False
-        if address.cacert_path or address.cert_path or address.tls_verify:
-            pair = (address.cert_path, address.key_path) if address.cert_path and address.key_path else None
-            tls = TLSConfig(client_cert=pair, ca_cert=address.cacert_path, verify=address.tls_verify)
-        # The system's ssh knows the user's own configuration, keys and agent.
-        client = APIClient(base_url=address.url, version="auto", timeout=int(timeout), tls=tls, use_ssh_client=True)
+        dialer = Dialer(address.url) if address.url.startswith("ssh://") else None
+        client = _open(address, timeout, dialer)
     except (DockerException, requests.RequestException, OSError, ValueError) as error:
-        raise unreachable(address, error) from error
+        words = dialer.last_words() if dialer is not None else ""
+        if dialer is not None:
+            dialer.close()
+        raise unreachable(address, error, words=words) from error
     version = str(client.api_version)
     if tuple(int(part) for part in version.split(".")) < OLDEST_API:
         client.close()
@@ -118,6 +83,32 @@ def connect(address: DaemonAddress, *, timeout: float = TIMEOUT) -> APIClient:
             hint="Docker Engine 20.10 (API 1.41) or newer is needed",
         )
     return client
+
+
+def _open(address: DaemonAddress, timeout: float, dialer: Dialer | None) -> APIClient:
+    from docker.api.client import APIClient
+    from docker.tls import TLSConfig
+
+    class Client(APIClient):
+        def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+            # Else REQUESTS_CA_BUNDLE takes the place of the daemon's own authority (psf/requests#3829).
+            verify = self.verify if verify is None else verify
+            return super().merge_environment_settings(url, proxies, stream, verify, cert)
+
+        def mount(self, prefix: Any, mounted: Any) -> None:
+            dialed = dialer is not None and prefix.startswith("http+docker")
+            super().mount(prefix, adapter(dialer, timeout) if dialer is not None and dialed else mounted)
+
+    tls: TLSConfig | bool = False
+    if is_tls(address):
+        pair = (address.cert_path, address.key_path) if address.cert_path and address.key_path else None
+        tls = TLSConfig(client_cert=pair, ca_cert=address.cacert_path, verify=address.tls_verify)
+    url = address.url if dialer is None else DEFAULT  # the SDK's own words for a socket, whose adapter is ours
+    return Client(base_url=url, version="auto", timeout=int(timeout), tls=tls)
+
+
+def is_tls(address: DaemonAddress) -> bool:
+    return bool(address.cacert_path or address.cert_path or address.tls_verify)
 
 
 def _knock(address: DaemonAddress) -> None:
@@ -131,9 +122,11 @@ def _knock(address: DaemonAddress) -> None:
                 raise unreachable(address, error) from error
 
 
-def unreachable(address: DaemonAddress, error: BaseException) -> DaemonFailed:
-    """Which of the usual reasons it is, and its cure."""
+def unreachable(address: DaemonAddress, error: BaseException, *, words: str = "") -> DaemonFailed:
+    """Which of the usual reasons it is, and its cure. `words` are those of the `ssh` on the way."""
     what = f"no daemon answers at {address.url}"
+    if address.url.startswith("ssh://"):
+        return DaemonFailed(f"{what}: {words or error}", hint=f"does `docker -H {address.url} version` answer?")
     numbers = {cause.errno for cause in _causes(error) if isinstance(cause, OSError)}
     text = str(error)
     if errno.EACCES in numbers or "Permission denied" in text:
@@ -144,14 +137,32 @@ def unreachable(address: DaemonAddress, error: BaseException) -> DaemonFailed:
         return DaemonFailed(f"{what}: there is no such socket", hint=_start_hint(address))
     if errno.ECONNREFUSED in numbers or "Connection refused" in text:
         return DaemonFailed(f"{what}: the connection is refused, the daemon is down", hint=_start_hint(address))
-    if address.url.startswith("ssh://"):
-        return DaemonFailed(f"{what}: {text}", hint=f"does `docker -H {address.url} version` answer?")
+    if is_tls(address) and (refused := _tls_words(address, text)):
+        return DaemonFailed(f"{what}: {refused[0]}", hint=refused[1])
     return DaemonFailed(f"{what}: {text}", hint=_start_hint(address))
+
+
+def _tls_words(address: DaemonAddress, text: str) -> tuple[str, str] | None:
+    """What is wrong with the certificates, and what to do."""
+    paths = [address.cacert_path, address.cert_path, address.key_path]
+    missing = [path for path in paths if path and not Path(path).is_file()]
+    names = "`cacert_path`, `cert_path` and `key_path`, or DOCKER_CERT_PATH"
+    if missing:
+        return f"{' and '.join(missing)} cannot be read", f"name the TLS credentials by {names}"
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return f"its certificate is not believed: {text}", f"is {address.cacert_path} of the authority that signed it?"
+    if ("ALERT" in text.upper() and "CERTIFICATE" in text.upper()) or "UNKNOWN_CA" in text.upper():
+        return f"it does not take our certificate: {text}", f"its own authority must have signed it: {names}"
+    if "WRONG_VERSION_NUMBER" in text:
+        return "it does not speak TLS", "leave out `tls_verify` and the certificates, or DOCKER_TLS_VERIFY"
+    return None
 
 
 def _start_hint(address: DaemonAddress) -> str:
     if address.url.startswith("unix://"):
         return "start it (systemctl start docker, or dockerd), or name another daemon by DOCKER_HOST"
+    if address.url.startswith("tcp://") and not is_tls(address):
+        return "is it running, and is DOCKER_HOST right? Where it wants TLS: DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH"
     return "is it running, and is DOCKER_HOST (or the docker context) right?"
 
 

@@ -61,6 +61,10 @@ class TransportFailed(HarnessError):
     """The way to an instance failed (not the command that was to run there)."""
 
 
+class DaemonFailed(HarnessError):
+    """A Docker-compatible daemon cannot be reached, is not one that we can work with, or is not known."""
+
+
 class CommandTimedOut(HarnessError):
     """A command did not end by its deadline and was killed with its process group.
 

@@ -16,7 +16,7 @@ from harness.registry import driver
 
 
 @contextmanager
-def sandboxes(project: Path, *names: str) -> Iterator[dict[str, Endpoint]]:
+def sandboxes(project: Path, *names: str, **options: object) -> Iterator[dict[str, Endpoint]]:
     """One for each name, or the test is skipped. The run holds its lock: nobody's `destroy --orphans` takes them."""
     native = driver("native")
     problems = native.diagnose()
@@ -24,7 +24,7 @@ def sandboxes(project: Path, *names: str) -> Iterator[dict[str, Endpoint]]:
         pytest.skip(f"no sandbox here: {problems[0]}")
     workspace, run = Workspace.of(project), new_run_id()
     workspace.prepare()
-    specs = [PlatformSpec(name, "native", options=native.platform_options()) for name in names]
+    specs = [PlatformSpec(name, "native", options=native.platform_options.model_validate(options)) for name in names]
     with (
         workspace.run_lock(run).acquire("tests", timeout=5.0),
         native.open(ScenarioRef(project, "tests", project), run, keep=False) as site,

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from harness.errors import Unsupported
-from harness.models.endpoint import Docker, Endpoint, Local, Sandbox
+from harness.models.endpoint import Docker, Endpoint, Local, Sandbox, Ssh
 
 if TYPE_CHECKING:
     from harness.connections.base import Connection
@@ -30,4 +30,13 @@ def open_connection(endpoint: Endpoint, *, name: str) -> Connection:
             from harness.connections.sandbox import SandboxConnection
 
             return SandboxConnection(endpoint, name)
+        if isinstance(endpoint, Ssh):
+            try:
+                from harness.connections.ssh import SshConnection
+            except ImportError as error:
+                if error.name != "asyncssh":
+                    raise
+                hint = "pip install 'harness-e2e[ssh]' (asyncssh is missing)"
+                raise Unsupported("ssh", by="this machine", hint=hint) from error
+            return SshConnection(endpoint, name)
     raise Unsupported(f"the endpoint {endpoint.kind!r}", by="this machine")

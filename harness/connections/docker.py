@@ -119,7 +119,7 @@ class ExecChannel(Channel):
         self._got = bytearray()
         self._said = bytearray()
         self._poller = select.poll()
-        self._poller.register(stream.reader, select.POLLIN)
+        self._poller.register(stream.descriptor, select.POLLIN)
 
     def send(self, data: bytes, until: float | None) -> None:
         left = memoryview(data)
@@ -152,7 +152,7 @@ class ExecChannel(Channel):
         return root if os.access(root, os.X_OK) else None
 
     def ended(self) -> bool:
-        if not self._stream.ended and self._poller.poll(0):
+        if not self._stream.ended and (self._stream.ahead or self._poller.poll(0)):
             self._read()
         return self._stream.ended
 
@@ -162,7 +162,8 @@ class ExecChannel(Channel):
         until = time.monotonic() + patience
         with contextlib.suppress(TimeoutError):
             while not self._stream.ended:
-                self._wait(until)
+                if not self._stream.ahead:
+                    self._wait(until)
                 self._read()
         self._stream.close()
 
@@ -177,9 +178,7 @@ class ExecChannel(Channel):
         poller = self._poller
         if write:
             poller = select.poll()
-            poller.register(self._stream.reader, select.POLLIN)
-            same = self._stream.reader == self._stream.writer
-            poller.register(self._stream.writer, select.POLLOUT | (select.POLLIN if same else 0))
+            poller.register(self._stream.descriptor, select.POLLIN | select.POLLOUT)
         if not poller.poll(timeout):
             raise TimeoutError
 

@@ -15,59 +15,13 @@ from typing import TYPE_CHECKING
 
 assert sys.platform != "win32"
 
+from harness.connections.ending import KILL_BELOW, KILL_SESSION, SIGNAL_GROUP, Marked, marked_text
 from harness.connections.exec_stream import ExecStream
 from harness.connections.stream import StreamProcess
 from harness.connections.terminal import END_OF_FILE, TerminalStream
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
-
-# proc(5), stat: after the name, which may hold anything, come state, ppid, pgrp and session. Zombies count as gone.
-_LOOK = """
-look() {
-l=; { read -r l <"/proc/$1/stat"; } 2>/dev/null || return 1
-set -- ${l##*) }; parent=$2 group=$3 session=$4
-case $1 in Z | X) return 1;; esac
-}
-"""
-_KILL_BELOW = f"""{_LOOK}
-root=$1 own= n=0; look "$root" && own=$session
-kin=" $root " sessions=" "
-while [ $n -lt 200 ]; do
-n=$((n + 1)) grew=1 found=
-while [ -n "$grew" ]; do
-grew=
-for f in /proc/[0-9]*; do
-p=${{f#/proc/}}
-case $kin in *" $p "*) continue;; esac
-[ "$p" != $$ ] && look "$p" || continue
-case $kin in *" $parent "*) ;; *) case $sessions in *" $session "*) ;; *) continue;; esac;; esac
-grew=1 kin="$kin$p "
-[ "$session" = "$own" ] || sessions="$sessions$session "
-done
-done
-for p in $kin; do
-if [ "$p" != "$root" ] && look "$p"; then found=1; kill -9 "$p" 2>/dev/null; fi
-done
-[ -n "$found" ] || break
-done
-"""
-"""SIGKILL to all below the process $1 and to all in their sessions, except its own, until there is nobody."""
-_KILL_SESSION = f"""{_LOOK}
-root=$1 n=0
-while [ $n -lt 200 ]; do
-n=$((n + 1)) found=
-for f in /proc/[0-9]*; do
-p=${{f#/proc/}}
-look "$p" || continue
-if [ "$session" = "$root" ] || [ "$p" = "$root" ]; then found=1; kill -9 "$p" 2>/dev/null; fi
-done
-[ -n "$found" ] || break
-done
-"""
-_SIGNAL_GROUP = f"""{_LOOK}
-look "$1" && kill -"$2" "-$group" 2>/dev/null
-"""
 
 
 class Executor:
@@ -81,13 +35,13 @@ class Executor:
         return ExecStream(self.client, self.container, argv, stdin=stdin, pty=pty, user=user)
 
     def kill_below(self, pid: int) -> None:
-        self._quietly(_KILL_BELOW, str(pid))
+        self._quietly(KILL_BELOW, str(pid))
 
     def kill_session(self, leader: int) -> None:
-        self._quietly(_KILL_SESSION, str(leader))
+        self._quietly(KILL_SESSION, str(leader))
 
     def signal_group(self, leader: int, number: int) -> None:
-        self._quietly(_SIGNAL_GROUP, str(leader), str(number))
+        self._quietly(SIGNAL_GROUP, str(leader), str(number))
 
     def resize(self, stream: ExecStream) -> None:
         if os.isatty(0):
@@ -107,45 +61,11 @@ class Executor:
         until = time.monotonic() + seconds
         try:
             while not stream.ended and (left := until - time.monotonic()) > 0:
-                select.select([stream.reader], [], [], left)
+                if not stream.ahead:
+                    select.select([stream.descriptor], [], [], left)
                 stream.read()
         finally:
             stream.close()
-
-
-class _Marked:
-    """Lets a stream pass up to the mark; `status` is what follows it."""
-
-    def __init__(self, mark: bytes) -> None:
-        self._mark = mark
-        self._held = bytearray()
-        self._found = False
-        self.status: int | None = None
-
-    def feed(self, data: bytes, *, last: bool = False) -> bytes:
-        """What of it, and of what was held back, is surely the command's."""
-        self._held += data
-        if self._found:
-            self._read_status()
-            return b""
-        at = self._held.find(self._mark)
-        if at < 0 and not last:
-            longest = min(len(self._mark) - 1, len(self._held))
-            kept = next((size for size in range(longest, 0, -1) if self._held.endswith(self._mark[:size])), 0)
-            at = len(self._held) - kept
-        elif at < 0:
-            at = len(self._held)
-        else:
-            self._found = True
-        passed = bytes(self._held[:at])
-        del self._held[: at + (len(self._mark) if self._found else 0)]
-        if self._found:
-            self._read_status()
-        return passed
-
-    def _read_status(self) -> None:
-        if self.status is None and b"\n" in self._held:
-            self.status = int(self._held.split(b"\n", 1)[0])
 
 
 class ExecProcess(StreamProcess):
@@ -170,7 +90,7 @@ class ExecProcess(StreamProcess):
         self._rc: int | None = None
         self._writable = stdin
         self._mark = secrets.token_hex(16)
-        self._marked = _Marked(self._mark.encode()), _Marked(self._mark.encode())
+        self._marked = Marked(self._mark.encode()), Marked(self._mark.encode())
         self._stream = self._open(text, stdin=stdin)
         try:
             self._leader = self._handshake()
@@ -209,21 +129,16 @@ class ExecProcess(StreamProcess):
         return self._ended_at is not None
 
     def _open(self, text: str, *, stdin: bool) -> ExecStream:
-        # In two halves: the list of processes must not show the mark.
-        first, second = self._mark[:16], self._mark[16:]
-        say = f"printf '%s%s %s\\n' {first} {second} $_h_r"
-        return self._executor.stream(["sh", "-c", f"{text}_h_r=$?\n{say}\n{say} >&2\nexit $_h_r"], stdin=stdin)
+        return self._executor.stream(["sh", "-c", marked_text(text, self._mark)], stdin=stdin)
 
     def _pump(self, until: float | None, *, write: bool = False, also: int | None = None) -> bool:
         if self._ended_at is not None:
             return False
         poller = select.poll()
-        poller.register(self._stream.reader, select.POLLIN)
+        writing = select.POLLOUT if write and self._writable else 0
+        poller.register(self._stream.descriptor, select.POLLIN | writing)
         if also is not None:
             poller.register(also, select.POLLIN)
-        if write and self._writable:
-            same = self._stream.writer == self._stream.reader
-            poller.register(self._stream.writer, select.POLLOUT | (select.POLLIN if same else 0))
         pause = 0.0 if self._stream.ahead else 60.0 if until is None else max(0.0, until - time.monotonic())
         poller.poll(pause * 1000)
         self._take()
@@ -240,7 +155,7 @@ class ExecProcess(StreamProcess):
 
     def _look(self) -> bool:
         """Whether it has ended, as far as it has been heard."""
-        if self._ended_at is None and select.select([self._stream.reader], [], [], 0)[0]:
+        if self._ended_at is None and (self._stream.ahead or select.select([self._stream.descriptor], [], [], 0)[0]):
             self._take()
         return self._ended_at is not None
 

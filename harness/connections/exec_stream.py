@@ -8,16 +8,13 @@ format"); with one it is raw.
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
 import struct
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 assert sys.platform != "win32"
 
-from harness.errors import TransportFailed
+from harness.connections.hijacked import hijacked
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -28,33 +25,34 @@ _STDERR = 2
 
 
 class ExecStream:
-    """`reader` and `writer` are descriptors of this process, non-blocking; they are one for a socket."""
+    """`descriptor` is there to be polled."""
 
     def __init__(
         self, client: APIClient, container: str, argv: list[str], *, stdin: bool, pty: bool, user: str = ""
     ) -> None:
-        """Raises docker's errors, TransportFailed."""
+        """Raises docker's errors."""
         self._client = client
         self._pty = pty
         self.ended = False
         made = client.exec_create(container, argv, stdin=stdin, stdout=True, stderr=True, tty=pty, user=user)
         self.id: str = made["Id"]
         started: Any = client.exec_start(self.id, tty=pty, socket=True)
-        self.reader, self.writer, self._half_close, self._close, ahead = _descriptors(started)
-        self._buffer = bytearray(ahead)
+        self._pipe = hijacked(started)
+        self.descriptor = self._pipe.descriptor
+        self._buffer = bytearray(self._pipe.ahead)
         self._frame = 0
         self._is_error = False
 
     def write(self, data: memoryview) -> int:
         """How much was taken. Raises BlockingIOError, OSError."""
-        return os.write(self.writer, data)
+        return self._pipe.write(data)
 
     def read(self) -> tuple[bytes, bytes]:
         """What has come on stdout and stderr, perhaps nothing; sets `ended` at the end of the stream."""
         data = b""
         if not self.ended:
             try:
-                data = os.read(self.reader, CHUNK)
+                data = self._pipe.read(CHUNK)
                 self.ended = not data
             except BlockingIOError:
                 pass
@@ -68,17 +66,19 @@ class ExecStream:
 
     @property
     def ahead(self) -> bool:
-        """Whether `read` has something to give without waiting: what came together with the daemon's answer."""
-        return bool(self._buffer) and (self._pty or self._frame > 0 or len(self._buffer) >= _HEADER.size)
+        """Whether `read` has something to give without waiting: what came together with the daemon's answer, or lies
+        in a TLS session."""
+        whole = bool(self._buffer) and (self._pty or self._frame > 0 or len(self._buffer) >= _HEADER.size)
+        return whole or (not self.ended and self._pipe.pending())
 
     def close_stdin(self) -> None:
         with contextlib.suppress(OSError):
-            self._half_close()
+            self._pipe.end_stdin()
 
     def close(self) -> None:
         self.ended = True
         with contextlib.suppress(OSError):
-            self._close()
+            self._pipe.close()
 
     def status(self) -> int | None:
         """Of what ran; None while it runs."""
@@ -104,44 +104,3 @@ class ExecStream:
             self._frame -= len(piece)
         del self._buffer[:at]
         return bytes(out), bytes(err)
-
-
-_Parts = tuple[int, int, Callable[[], None], Callable[[], None], bytes]
-
-
-def _descriptors(started: Any) -> _Parts:
-    """Reader, writer, how to end stdin, how to end all, and what has been read already with the daemon's answer."""
-    import ssl
-
-    response = getattr(started, "_response", None)
-    proc = getattr(started, "proc", None)
-    if proc is not None:  # `ssh HOST docker system dial-stdio`, whose pipes these are
-        os.set_blocking(proc.stdout.fileno(), False)
-        ahead = proc.stdout.peek()
-        os.set_blocking(proc.stdin.fileno(), False)
-
-        def end() -> None:
-            started.close()
-            proc.terminate()
-            proc.wait()
-            proc.stdout.close()
-
-        return proc.stdout.fileno(), proc.stdin.fileno(), proc.stdin.close, end, bytes(ahead)
-    raw = getattr(started, "_sock", started)
-    if isinstance(raw, ssl.SSLSocket):
-        raise TransportFailed(
-            "a daemon that is reached over TLS cannot be used yet",
-            hint="reach it by ssh://HOST, or forward its socket: ssh -L /tmp/docker.sock:/var/run/docker.sock HOST",
-        )
-    raw.setblocking(False)
-    ahead = response.raw._fp.fp.peek() if response is not None else b""
-
-    def close() -> None:
-        with contextlib.suppress(OSError):
-            raw.shutdown(socket.SHUT_RDWR)
-        if response is not None:
-            response.close()
-        started.close()
-        raw.close()
-
-    return raw.fileno(), raw.fileno(), lambda: raw.shutdown(socket.SHUT_WR), close, bytes(ahead)

@@ -45,7 +45,8 @@ _h_find() {{ _h_p=$(command -v "$1"); case $_h_p in /*) printf '%s' "$_h_p";; *)
 _h_sh=$(_h_find sh /bin/sh); _h_cat=$(_h_find cat /bin/cat); _h_rm=$(_h_find rm /bin/rm); _h_setsid=$(command -v setsid)
 for _h_base in {folders}; do
 _h_d=$_h_base/.harness-{name}
-if [ -d "$_h_base" ] && mkdir -m 700 "$_h_d" && true >"$_h_d/0"; then break; fi
+if [ -d "$_h_base" ] && mkdir -m 700 "$_h_d" && printf . >"$_h_d/0"; then break; fi
+[ -z "$_h_d" ] || "$_h_rm" -rf "$_h_d"
 _h_d=
 done
 trap '[ -z "$_h_d" ] || "$_h_rm" -rf "$_h_d"' EXIT

@@ -23,20 +23,24 @@ from harness.models.runner import TaskRecord
 
 _FOLDER_SCRIPT = """
 umask 077
+why=
 for base in "${TMPDIR:-/tmp}" /var/tmp /run "${HOME:-/root}"; do
-    folder=$(mktemp -d "$base/harness-XXXXXXXXXX" 2>/dev/null) || continue
-    printf '#!/bin/sh\\nexit 0\\n' > "$folder/probe" && chmod 700 "$folder/probe" && "$folder/probe" 2>/dev/null && {
-        rm -f "$folder/probe"; printf %s "$folder"; exit 0; }
-    refused="$refused $base"
+    folder=$(mktemp -d "$base/harness-XXXXXXXXXX" 2>&1) || { why="$why, $base: ${folder##*: }"; continue; }
+    probe=$folder/probe
+    said=$({ printf '#!/bin/sh\\nexit 0\\n' | cat > "$probe" && chmod 700 "$probe" && "$probe"; } 2>&1) && {
+        rm -f "$probe"; printf %s "$folder"; exit 0; }
+    why="$why, $base: ${said##*: }"
     rm -rf "$folder"
 done
-echo "no folder where a program may be written and run${refused:+ (nothing may run in$refused)}" >&2
+echo "nowhere may a program be written and run (${why#, })" >&2
 exit 1
 """
 """/tmp is often mounted noexec: a folder counts once a program has run in it."""
 
 _TAIL = 30.0
-"""Seconds for the clean-up on the host after the deadline of the run itself."""
+"""Seconds for the clean-up on the host."""
+_LATE = 3.0
+"""Seconds for anything there after the deadline of the run itself: the host may stand still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,8 @@ class BinaryRun:
     env: Mapping[str, str] = field(default_factory=dict)
     mask: Callable[[Any], Any] = lambda value: value
     on_event: Callable[[str], None] = lambda message: None
+    on_pushing: Callable[[], None] = lambda: None
+    on_start: Callable[[str], None] = lambda task_id: None
     on_record: Callable[[TaskRecord], None] = lambda record: None
 
 
@@ -80,12 +86,13 @@ def _folder(job: BinaryRun, deadline: Deadline) -> Iterator[str]:
     finally:
         # The host may be gone by now; then the folder is gone with it, or the first failure has already said so.
         with suppress(HarnessError):
-            job.connection.run(["rm", "-rf", folder], timeout=_TAIL)
+            job.connection.run(["rm", "-rf", folder], timeout=_LATE if deadline.expired() else _TAIL)
 
 
 def _push(job: BinaryRun, path: str, deadline: Deadline) -> None:
     size = job.binary.binary_size
     started = time.monotonic()
+    job.on_pushing()
     try:
         job.connection.push(job.binary.binary_path, path, mode=0o700)
         arrived = _sha256(job.connection, path, deadline)
@@ -126,6 +133,8 @@ def _run(job: BinaryRun, path: str, deadline: Deadline, cancellation: Cancellati
         if late.is_set():
             where = f" in task {transcript.running!r}" if transcript.running else ""
             error = f"not done after {deadline}{where}: the runner was killed"
+        if error is not None and transcript.report is None:
+            error += _silence(job)
     except TransportFailed as failure:
         error = f"the connection broke while the runner was at work: {failure.message}"
         if not transcript.tasks and transcript.running is None:
@@ -139,6 +148,17 @@ def _run(job: BinaryRun, path: str, deadline: Deadline, cancellation: Cancellati
     )
 
 
+def _silence(job: BinaryRun) -> str:
+    """What is to be said of a host that has not brought its run to an end: nothing while it answers."""
+    try:
+        job.connection.run(["true"], timeout=_LATE)
+    except CommandTimedOut:
+        return "\nthe platform does not answer any more: it stands still, or nothing gets through to it"
+    except HarnessError as error:
+        return f"\nthe platform cannot be reached any more: {error.message}"
+    return ""
+
+
 def _listen(job: BinaryRun, process: Process, transcript: Transcript) -> tuple[int, str]:
     if job.secrets:
         frame = json.dumps(dict(job.secrets)).encode()
@@ -150,6 +170,8 @@ def _listen(job: BinaryRun, process: Process, transcript: Transcript) -> tuple[i
         record = transcript.feed(line)
         if record is not None:
             job.on_record(record)
+        elif transcript.running is not None:
+            job.on_start(transcript.running)
     ended = process.wait(_TAIL)
     return ended.rc, ended.err
 

@@ -36,5 +36,7 @@ def binary_run(work: HostWork, means: Means) -> BinaryRun:
         env=means.env,
         mask=means.mask,
         on_event=lambda message: means.on_event(work.host, message),
+        on_pushing=lambda: means.on_pushing(work.host),
+        on_start=lambda task_id: means.on_start(work.host, task_id),
         on_record=lambda record: means.on_record(work.host, record),
     )

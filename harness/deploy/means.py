@@ -75,6 +75,10 @@ class Means(ABC):
     """What a tool prints."""
     on_push: Callable[[int], None]
     """Bytes of a binary that was pushed."""
+    on_pushing: Callable[[str], None] = lambda host: None
+    """A binary is about to travel to this host."""
+    on_start: Callable[[str, str], None] = lambda host, task_id: None
+    """A task has begun."""
 
     @abstractmethod
     def each(self, hosts: Sequence[str], work: Callable[[str], T]) -> tuple[dict[str, T], dict[str, BaseException]]:

@@ -20,6 +20,7 @@ from harness.errors import Problem, Unsupported
 from harness.models.config import DeploymentStrategy
 from harness.models.endpoint import Endpoint
 from harness.models.serde import StrictModel
+from harness.models.shaping import Shaping
 
 
 class Capability(enum.StrEnum):
@@ -39,6 +40,8 @@ class Capability(enum.StrEnum):
     SCREENSHOT = "screenshot"
     FREEZE = "freeze"
     PARTITION = "partition"
+    OWN_CLOCK = "own-clock"
+    """The instance's clock can be set without this machine's being touched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class PlatformSpec:
     arch: str | None = None
     groups: tuple[str, ...] = ()
     options: StrictModel | None = None
+    shaping: Shaping | None = None
+    """What the way to its sshd is like."""
     strategy: DeploymentStrategy | None = None
     """How the plan reaches it; None: as the scenario says."""
 
@@ -154,6 +159,10 @@ class Site(AbstractContextManager["Site"], ABC):
     def stop(self, instance: Instance) -> None:
         raise self._unsupported(Capability.REBOOT)
 
+    def kill(self, instance: Instance) -> None:
+        """Stop it without giving it time for anything, as a power failure does; `start` brings it back."""
+        self.stop(instance)
+
     def reboot(self, instance: Instance, deadline: Deadline) -> Endpoint:
         """Restart it with its files kept; the address may change."""
         raise self._unsupported(Capability.REBOOT)
@@ -190,6 +199,11 @@ class Site(AbstractContextManager["Site"], ABC):
     def partition(self, instance: Instance, *, cut: bool) -> None:
         """Cut its network off, or heal it."""
         raise self._unsupported(Capability.PARTITION)
+
+    def back_door(self, instance: Instance) -> Endpoint:
+        """A way in that passes neither its network nor its sshd, as root and with the right to mount: for what is done
+        to it on purpose."""
+        raise Unsupported("a way in that does not pass its network", by=f"the {self.name} driver")
 
     def _unsupported(self, capability: Capability) -> Unsupported:
         return Unsupported(capability.value, by=f"the {self.name} driver")

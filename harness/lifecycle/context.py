@@ -17,6 +17,7 @@ from harness.errors import HarnessError
 from harness.lifecycle.crew import Outcome, side_by_side
 from harness.lifecycle.events import Observer
 from harness.lifecycle.failures import all_done
+from harness.lifecycle.faults import Faults
 from harness.lifecycle.fleet import Fleet
 from harness.lifecycle.journal import Journal
 from harness.lifecycle.ledger import Ledger
@@ -77,6 +78,7 @@ class Context:
     deadline: Deadline
     secrets: dict[str, str] = field(repr=False)
     mask: Mask = field(repr=False)
+    faults: Faults
     ledger: Ledger = field(default_factory=Ledger)
     cancellation: Cancellation = field(default_factory=Cancellation)
     step_arguments: tuple[str, ...] = ()

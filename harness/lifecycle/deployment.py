@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from harness.connections.base import Connection
@@ -18,6 +18,7 @@ from harness.lifecycle.context import Context
 from harness.lifecycle.crew import Outcome
 from harness.lifecycle.failures import StepFailed, describe, describe_all, raise_defects
 from harness.models.results import HostExecutionResult
+from harness.models.runner import TaskRecord
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ _GRACE = 15.0
 
 @dataclass(frozen=True)
 class _Means(Means):
-    context: Context
+    context: Context = field(kw_only=True)
 
     def each(self, hosts: Sequence[str], work: Callable[[str], T]) -> tuple[dict[str, T], dict[str, BaseException]]:
         # A runner is killed at the deadline itself; it gets some seconds more, so that its finished records are not
@@ -129,6 +130,10 @@ def _means(context: Context, step: str, arguments: RunArguments) -> Means:
             context.ledger.pushes += 1
             context.ledger.bytes_pushed += size
 
+    def ended(host: str, record: TaskRecord) -> None:
+        context.task(host, record)
+        context.faults.task_ended(host, record.task_id)
+
     return _Means(
         arguments=arguments,
         deadline=context.deadline,
@@ -137,8 +142,10 @@ def _means(context: Context, step: str, arguments: RunArguments) -> Means:
         env=context.scenario.provisioner.env,
         mask=context.mask.tree,
         on_event=lambda host, message: context.event(step, host, message),
-        on_record=context.task,
+        on_record=ended,
         on_line=lambda line: context.log_line(step, line),
         on_push=pushed,
+        on_pushing=context.faults.pushing,
+        on_start=lambda host, _: context.faults.task_started(host),
         context=context,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -14,8 +14,10 @@ from harness.connections.base import Connection
 from harness.deadline import Deadline
 from harness.drivers.base import Driver, Instance, PlatformSpec, RunId, ScenarioRef, Site
 from harness.errors import HarnessError, InstanceGone
+from harness.faults.ways import Ways
 from harness.lifecycle.journal import InstanceRow, Journal, spec_digest
-from harness.models.endpoint import Endpoint
+from harness.models.endpoint import Endpoint, Ssh
+from harness.models.shaping import Shaping
 
 
 @dataclass
@@ -31,6 +33,8 @@ class Member:
     converged_plan: str | None = None
     endpoint: Endpoint | None = None
     connection: Connection | None = None
+    redirected: Endpoint | None = None
+    """Where a fault leads those who want to reach it."""
 
     @property
     def run(self) -> RunId:
@@ -43,7 +47,15 @@ class Fleet:
     moment it exists (create, converge), and not only once the run says so (test --destroy=never)."""
 
     def __init__(
-        self, ref: ScenarioRef, specs: Sequence[PlatformSpec], run: RunId, journal: Journal, *, keep: bool, owned: bool
+        self,
+        ref: ScenarioRef,
+        specs: Sequence[PlatformSpec],
+        run: RunId,
+        journal: Journal,
+        *,
+        keep: bool,
+        owned: bool,
+        ways: Mapping[str, Shaping] | None = None,
     ) -> None:
         self.ref = ref
         self.specs = {spec.name: spec for spec in specs}
@@ -54,6 +66,7 @@ class Fleet:
         self._owned = owned
         self._sites: dict[str, Site] = {}
         self._stack = ExitStack()
+        self.ways = self._stack.enter_context(Ways(ways or {}))
         self._lock = threading.Lock()
 
     @property
@@ -124,9 +137,22 @@ class Fleet:
 
         member = self.members[name]
         if member.connection is None:
-            member.endpoint = member.site.wait_ready(member.instance, deadline)
+            member.endpoint = member.redirected or self._endpoint(member, deadline)
             member.connection = open_connection(member.endpoint, name=name)
         return member.connection
+
+    def _endpoint(self, member: Member, deadline: Deadline) -> Endpoint:
+        endpoint = member.site.wait_ready(member.instance, deadline)
+        if isinstance(endpoint, Ssh) and member.spec.name in self.ways:
+            return self.ways.through(member.spec.name, endpoint)
+        return endpoint
+
+    def redirect(self, name: str, endpoint: Endpoint | None) -> None:
+        """Close its connection; the next one leads to `endpoint`, or where it is None to the platform's own."""
+        member = self.members.get(name)
+        if member is not None:
+            member.redirected = endpoint
+            self._disconnect(member)
 
     def connection(self, name: str) -> Connection:
         connection = self.members[name].connection

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from harness import registry
 from harness.atomic import write_atomically
@@ -15,6 +16,7 @@ from harness.drivers.base import RunId
 from harness.errors import HarnessError, Interrupted, InvalidInput, Problem, UsageError
 from harness.lifecycle.context import Context, DestroyPolicy, RunOptions
 from harness.lifecycle.events import Observer
+from harness.lifecycle.faults import Faults, ways_wanted
 from harness.lifecycle.fleet import Fleet
 from harness.lifecycle.journal import Journal
 from harness.lifecycle.locks import Holder
@@ -154,8 +156,11 @@ class Run:
                 deadline=Deadline(self._options.timeout or self._scenario.timeout_seconds),
                 secrets=self._secrets,
                 mask=Mask(self._secrets.values()),
+                faults=Faults(self._scenario.provisioner.faults, fleet),
             )
+            context.faults.tell_to(partial(context.event, "fault"), context.warn)
             journal.begin_run(self._id, self._scenario.name, self._verb)
+            stack.callback(context.faults.end)
             yield context, log
 
     def _walk(self, context: Context, log: RunLog) -> RunResult:
@@ -201,7 +206,8 @@ class Run:
         ]
         owned = self._verb not in TRANSIENT
         keep = owned or self._options.destroy is not DestroyPolicy.ALWAYS
-        self._fleet = Fleet(self._scenario.ref, specs, self._id, journal, keep=keep, owned=owned)
+        ways = ways_wanted({spec.name: spec.shaping for spec in specs}, self._scenario.provisioner.faults)
+        self._fleet = Fleet(self._scenario.ref, specs, self._id, journal, keep=keep, owned=owned, ways=ways)
         return self._fleet
 
     def _lock_scenario(self, stack: ExitStack) -> None:

@@ -63,6 +63,7 @@ class Walker:
             self._do(self._context, step)
 
     def _end(self, ending: Sequence[str]) -> None:
+        self._context.faults.end()  # what is collected and cleaned up must be within reach
         if self._failed is not None and self._context.hosts:
             self._collect()
         context = self._with_time()

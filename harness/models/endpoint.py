@@ -33,6 +33,8 @@ class Sandbox(StrictModel):
     rootless: bool = False
     capabilities: tuple[str, ...] = ()
     """The capability bounding set of what runs inside, as `CAP_CHOWN`."""
+    unconfined: bool = False
+    """Without the system call filter of what runs inside: for what is done to a sandbox on purpose."""
     cgroups: tuple[str, ...] = ()
     """Absolute cgroup directories on this host that a process joins before it enters."""
     environment: dict[str, str] = Field(default_factory=dict)

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from harness.drivers.base import PlatformSpec, ScenarioRef
 from harness.errors import Problem
 from harness.models.config import BinaryOnly, DeploymentStrategy, ExpectedOutcome, PerformanceThreshold
+from harness.models.fault import Fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,8 @@ class AnsibleSettings:
     """The groups below a group, from the platforms' `children`; their members are in the platforms' groups, too."""
     dependency: Dependency = Dependency()
     prerun: bool = True
-    role_name_check: int = 0
+    role_name_check: int = 1
+    """Whether a role's name that Galaxy would refuse is an error (0), deserves a word (1), or is not looked at (2)."""
     log: bool = True
     driver: str = "default"
     """As Molecule calls it (`podman`, `delegated`), where `Scenario.driver` is ours."""
@@ -104,6 +106,7 @@ class Provisioner:
     skip_tags: tuple[str, ...] = ()
     prepare: Path | None = None
     side_effect: Path | None = None
+    faults: tuple[Fault, ...] = ()
     cleanup: Path | None = None
     ansible: AnsibleSettings | None = None
     """Set where `name` is `ansible`."""

@@ -36,6 +36,8 @@ def enter_command(
     options = ["--pid", str(endpoint.pid), "--start-time", str(endpoint.start_time)]
     if endpoint.rootless:
         options.append("--rootless")
+    if endpoint.unconfined:
+        options.append("--unconfined")
     for capability in endpoint.capabilities:
         options += ["--cap", capability]
     for directory in endpoint.cgroups:

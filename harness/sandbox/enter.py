@@ -1,13 +1,14 @@
 """Run a command in an existing sandbox.
 
     enter --pid P --start-time T [--rootless] [--cap CAP_CHOWN ...] [--cgroup DIR ...] [--env NAME=VALUE ...]
-          [--user NAME|UID] [--chdir DIR] [--pty] -- ARGV...
+          [--user NAME|UID] [--chdir DIR] [--pty] [--unconfined] -- ARGV...
     enter ... --signal-all N -- -       sends a signal to every process inside but PID 1
 
 Joins the name spaces of process P (checked against its start time), gives up every capability but those of
-`--cap`, and runs ARGV in a session and process group of its own, with the given environment over a plain default
-one. `--pty` gives it a terminal of the sandbox: this program passes bytes between that and its own stdin and stdout,
-sets its own terminal (if it has one) to raw, and follows its size.
+`--cap` and (unless `--unconfined`) the system calls that `harness.sandbox.syscalls` lists, and runs ARGV in a session
+and process group of its own, with the given environment over a plain default one. `--pty` gives it a terminal of the
+sandbox: this program passes bytes between that and its own stdin and stdout, sets its own terminal (if it has one) to
+raw, and follows its size.
 
 This process stays outside the sandbox's mounts and waits. HUP, INT, QUIT, TERM, USR1 and USR2 go on to the command's
 whole process group; SIGRTMIN means: SIGKILL to that group. When this process dies, so does the command.
@@ -38,7 +39,7 @@ DEFAULT_ENVIRONMENT = {
 }
 _SINGLE = {"--pid", "--start-time", "--user", "--chdir", "--signal-all"}
 _MANY = {"--cap", "--cgroup", "--env"}
-_FLAGS = {"--rootless", "--pty"}
+_FLAGS = {"--rootless", "--pty", "--unconfined"}
 _FORWARDED = (
     *(kernel.SIGHUP, kernel.SIGINT, kernel.SIGQUIT, kernel.SIGTERM, kernel.SIGUSR1, kernel.SIGUSR2, kernel.SIGRTMIN),
     kernel.SIGCHLD,
@@ -77,6 +78,7 @@ class Request:
         self.start_time = int(self.one["--start-time"])
         self.pty = "--pty" in self.flags
         self.rootless = "--rootless" in self.flags
+        self.unconfined = "--unconfined" in self.flags
 
 
 def start_time(directory: int) -> int:
@@ -172,7 +174,8 @@ def _become(request: Request, spaces: dict[str, int], to_parent: socket | None) 
             _take_terminal(to_parent)
         _restore_signals()
         allowed = privileges.mask(set(request.many["--cap"]))
-        syscalls.install(user_name_space=request.rootless)
+        if not request.unconfined:
+            syscalls.install(user_name_space=request.rootless)
         privileges.limit(allowed)
         if "--signal-all" in request.one:
             try:

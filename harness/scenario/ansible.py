@@ -79,7 +79,8 @@ class AnsibleReader:
             children=self._children(),
             dependency=self._dependency(),
             prerun=self.file.prerun,
-            role_name_check=self.file.role_name_check,
+            # Molecule refuses by default, and so most roles older than Galaxy's rule; a word will do.
+            role_name_check=self.file.role_name_check if "role_name_check" in self.file.model_fields_set else 1,
             log=section.log,
             driver=self.molecule_driver,
             managed=driver.options.managed,

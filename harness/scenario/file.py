@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_valida
 from harness.models.config import BinaryOnly, DeploymentStrategy, ForceSSH, Hybrid, SSHFallback
 from harness.models.problems import shown
 from harness.models.serde import StrictModel, Variant
+from harness.models.shaping import Shaping
 from harness.scenario.values import Positive, Text
 
 STRATEGIES: dict[str, Variant] = {
@@ -35,6 +36,10 @@ def _text(value: object) -> object:
 
 def _named(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
+
+
+def _alone(value: object) -> object:
+    return [value] if isinstance(value, str) else value
 
 
 def _at_path(value: object) -> object:
@@ -98,6 +103,7 @@ class PlatformSection(OpenSection):
     os: Text = Field(default="linux", description="linux, macos or windows")
     arch: Text | None = Field(default=None, description="as in a target triple: x86_64, aarch64; this host's if absent")
     groups: list[Text] = Field(default_factory=list, description="the groups it belongs to")
+    shaping: Shaping | None = Field(default=None, description="what the way to it is like; needs `connection: ssh`")
     strategy: Strategy = Field(default=None, description="how the plan reaches it, where not as the provisioner says")
 
 
@@ -135,6 +141,22 @@ class InventorySection(Section):
     group_vars: dict[str, Variables] = Field(default_factory=dict, description="variables by group")
 
 
+class FaultSection(Section):
+    kind: Text = Field(description="what happens; docs/faults.md lists the kinds")
+    platform: Listed = Field(default_factory=list, description="to whom; one name or several, all if absent")
+    during: Literal["converge", "push", "run", "side_effect"] | None = Field(
+        default=None, description="the moment; at the step side_effect if absent"
+    )
+    after_task: Text | None = Field(default=None, description="as soon as this task of the plan has ended")
+    seconds: Positive | None = Field(default=None, description="undone after so long")
+    paths: list[Text] = Field(default_factory=list, description="of disk-full, read-only and noexec: which folders")
+    offset_seconds: float = Field(default=3600.0, description="of clock-skew")
+
+
+class FaultItem(Section):
+    fault: FaultSection
+
+
 class BinaryProvisioner(Section):
     name: Literal["binary"]
     plan: Annotated[PlanSection, BeforeValidator(_at_path, json_schema_input_type=str | PlanSection)] = PlanSection(
@@ -155,9 +177,12 @@ class BinaryProvisioner(Section):
         default=None,
         description="a plan (.json) or a script (.sh): brings the platforms into the state the plan starts from",
     )
-    side_effect: Text | None = Field(
-        default=None,
-        description="a plan (.json) or a script (.sh): what happens to the platforms between converge and verify",
+    side_effect: Annotated[
+        list[Text | FaultItem], BeforeValidator(_alone, json_schema_input_type=Text | list[Text | FaultItem])
+    ] = Field(
+        default_factory=list,
+        description="a plan (.json) or a script (.sh), or a list of such a file and of faults: what happens to the "
+        "platforms between converge and verify",
     )
     cleanup: Text | None = Field(
         default=None,

@@ -16,6 +16,7 @@ from harness import registry
 from harness.drivers.base import PlatformSpec, ScenarioRef
 from harness.errors import InvalidInput, Problem
 from harness.models.config import PerformanceThreshold
+from harness.models.fault import Fault
 from harness.models.problems import Keys, nearest, places_of, problems_of, shown
 from harness.models.scenario import (
     CompilerChoice,
@@ -27,6 +28,7 @@ from harness.models.scenario import (
     Verifier,
 )
 from harness.scenario.ansible import AnsibleReader, misspelt_provisioner
+from harness.scenario.faults import FaultReader
 from harness.scenario.file import BinaryFile, BinaryProvisioner, DriverSection, VerifierSection
 from harness.scenario.inventory import InventoryReader
 from harness.scenario.layers import Layers, Overrides, read_layers
@@ -39,7 +41,7 @@ from harness.scenario.settings import Settings
 from harness.scenario.source import display, is_file, is_folder
 
 EXPECTED = "expected.json"
-_STAGES: tuple[Literal["prepare", "side_effect", "cleanup"], ...] = ("prepare", "side_effect", "cleanup")
+_STAGES: tuple[Literal["prepare", "cleanup"], ...] = ("prepare", "cleanup")
 _SUFFIXES = (".json", ".sh")
 _MAX_ATTEMPTS = 8
 _PROVISIONERS = ("binary", "ansible")
@@ -130,12 +132,15 @@ class _Loader:
             file,
             driver=driver.name,
             platforms=_with_groups(platforms, inventory.members),
-            provisioner=self._provisioner(file.provisioner, variables),
+            provisioner=self._provisioner(file.provisioner, variables, platforms),
             verifier=self._verifier(file.verifier, default="testinfra"),
         )
 
-    def _provisioner(self, section: BinaryProvisioner, inventory: Inventory) -> Provisioner:
+    def _provisioner(
+        self, section: BinaryProvisioner, inventory: Inventory, platforms: Sequence[PlatformSpec]
+    ) -> Provisioner:
         stages = {stage: self._stage(stage, getattr(section, stage)) for stage in _STAGES}
+        side_effect, faults = self._side_effects(section, platforms)
         plan = self._path(section.plan.path)
         if not is_file(plan):
             self._problem(("provisioner", "plan"), f"there is no file {display(plan)}")
@@ -154,9 +159,26 @@ class _Loader:
             tags=tuple(section.tags),
             skip_tags=tuple(section.skip_tags),
             prepare=stages["prepare"],
-            side_effect=stages["side_effect"],
+            side_effect=side_effect,
+            faults=faults,
             cleanup=stages["cleanup"],
         )
+
+    def _side_effects(
+        self, section: BinaryProvisioner, platforms: Sequence[PlatformSpec]
+    ) -> tuple[Path | None, tuple[Fault, ...]]:
+        reader = FaultReader(platforms, self.root.where)
+        files, faults = [], []
+        for index, item in enumerate(section.side_effect):
+            if isinstance(item, str):
+                files.append(item)
+            else:
+                faults.append(reader.read(item.fault, ("provisioner", "side_effect", index, "fault")))
+        self.problems += reader.problems
+        if len(files) > 1:
+            self._problem(("provisioner", "side_effect"), f"one file is enough, not {' and '.join(files)}")
+        file = self._stage("side_effect", files[0] if files else None)
+        return file, tuple(fault for fault in faults if fault is not None)
 
     def _compiler(self, section: BinaryProvisioner) -> CompilerChoice:
         name = section.compiler.name

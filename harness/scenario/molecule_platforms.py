@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,6 @@ _OURS = {"delegated": DELEGATED, "podman": "docker", "containers": "docker"}
 _OF_MOLECULE = ("azure", "digitalocean", "ec2", "gce", "kubevirt", "libvirt", "lxd", "openstack", "vagrant")
 
 _REFUSED = {
-    "links": "containers reach each other by name on the scenario's network",
-    "mounts": "`volumes` says the same",
     "cgroup_parent": "it is not supported",
     "extra_opts": "options of podman's command line are not supported",
     "storage_opt": "it is not supported",
@@ -42,19 +39,18 @@ _REFUSED = {
 _WITHOUT_EFFECT = (
     "box",
     "children",
-    "command_handling",
-    "container_default_behavior",
     "detach",
-    "force",
+    "environment",
     "interfaces",
-    "kill_signal",
-    "networks_cli_compatible",
+    "pkg_extras",
     "provider_options",
     "provider_raw_config_args",
-    "pkg_extras",
-    "environment",
 )
 """Keys that mean another driver or another way of making containers: nothing differs without them."""
+
+
+_SAID_ANYWAY = {"force": True, "container_default_behavior": "compatibility"}
+"""Molecule's own defaults, which say nothing that differs here."""
 
 
 def our_driver(name: str) -> str:
@@ -82,7 +78,7 @@ class MoleculePlatforms:
         model = _model(our_driver(self.name))
         extra = self.section.model_extra or {}
         defaults = {key: value for key, value in extra.items() if model is not None and key in model.model_fields}
-        self._tell_of(extra, defaults, ("driver",))
+        self._tell_of(extra, model.model_fields if model is not None else extra, ("driver",))
         reader = _Reader(DriverSection(name=our_driver(self.name), **defaults), self.where)
         specs = reader.read([self._section(platform, index) for index, platform in enumerate(platforms)])
         self.problems += reader.problems
@@ -129,7 +125,7 @@ class MoleculePlatforms:
         self, written: Mapping[str, Any], model: type[StrictModel], *, podman: bool, at: Keys
     ) -> dict[str, Any]:
         """Molecule's keys as the docker driver takes them (molecule_plugins/docker/playbooks/create.yml)."""
-        options = {"pre_build_image": False, **written}
+        options = {"pre_build_image": False, "command_handling": "compatibility", **written}
         if podman:
             options.setdefault("docker_host", _podman_socket())
             if "network" in options:
@@ -137,11 +133,11 @@ class MoleculePlatforms:
         for key, instead in _REFUSED.items():
             if key in options:
                 self.problems.append(Problem(self.where((*at, key)), f"is not supported; {instead}"))
-        known = {key: value for key, value in options.items() if key in model.model_fields}
-        self._tell_of(written, {**known, **_REFUSED, "network": None}, at)
-        return _as_ours(known)
+        names = [*model.model_fields, *_REFUSED, *(["network"] if podman else [])]
+        self._tell_of(written, names, at)
+        return _as_ours({key: value for key, value in options.items() if key in model.model_fields})
 
-    def _tell_of(self, written: Mapping[str, Any], known: Mapping[str, Any], at: Keys) -> None:
+    def _tell_of(self, written: Mapping[str, Any], known: Collection[str], at: Keys) -> None:
         """Molecule lets what it does not know pass in silence."""
         for key in written:
             if key not in known and key not in _WITHOUT_EFFECT:
@@ -173,23 +169,16 @@ def _as_ours(options: dict[str, Any]) -> dict[str, Any]:
         options.pop("command", None)
     if isinstance(options.get("hostname"), bool):
         options.pop("hostname")
+    host = options.get("docker_host")
+    if isinstance(host, str) and host.startswith("unix://") and not host.startswith("unix:///"):
+        options["docker_host"] = host.replace("unix://", "unix:///", 1)
     for key in ("memory", "memory_swap", "shm_size"):
         if isinstance(options.get(key), int) and not isinstance(options[key], bool):
             options[key] = f"{options[key]}b"  # a bare number is bytes there
-    if isinstance(options.get("etc_hosts"), str):
-        options["etc_hosts"] = _mapping(options["etc_hosts"])
-    if isinstance(options.get("pull"), str):
-        options["pull"] = options["pull"] == "always"
+    for key, default in _SAID_ANYWAY.items():
+        if options.get(key) == default:
+            options.pop(key)
     return {key: value for key, value in options.items() if value is not None}
-
-
-def _mapping(text: str) -> Any:
-    """`"{'host1.example.com': '10.3.1.5'}"`, as Molecule's own example has it; what is none is judged as text."""
-    try:
-        found = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text
-    return found if isinstance(found, dict) else text
 
 
 def _podman_socket() -> str:

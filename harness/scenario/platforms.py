@@ -69,13 +69,17 @@ class PlatformReader:
             os=self._one_of(OS_NAMES, section.os, (*at, "os")),
             arch=None if section.arch is None else self._one_of(ARCHITECTURES, section.arch, (*at, "arch")),
             groups=self._groups(section.groups, at),
+            shaping=section.shaping,
             strategy=section.strategy,
         )
         model = self._model(driver, (*at, "driver") if section.driver else ("driver", "name"))
         if model is None:
             return spec
         defaults = self.default.model_extra or {} if driver == self.default.name else {}
-        return replace(spec, options=self._options(model, section.model_extra or {}, defaults, at))
+        spec = replace(spec, options=self._options(model, section.model_extra or {}, defaults, at))
+        if spec.shaping is not None and getattr(spec.options, "connection", None) != "ssh":
+            self._problem((*at, "shaping"), "it is the way to sshd that is shaped: this needs `connection: ssh`")
+        return spec
 
     def _options(
         self, model: type[StrictModel], own: Mapping[str, Any], defaults: Mapping[str, Any], at: Keys

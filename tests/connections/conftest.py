@@ -43,11 +43,18 @@ def docker_endpoint() -> Iterator[Endpoint]:
         client.close()
 
 
+@pytest.fixture(scope="session")
+def ssh_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    with sandboxes(tmp_path_factory.mktemp("project"), "node1", connection="ssh") as made:
+        yield made["node1"]
+
+
 @pytest.fixture(
     params=[
         "local",
         pytest.param("sandbox", marks=pytest.mark.sandbox),
         pytest.param("docker", marks=pytest.mark.docker),
+        pytest.param("ssh", marks=[pytest.mark.sandbox, pytest.mark.ssh]),
     ]
 )
 def connection(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connection]:

@@ -401,6 +401,42 @@ def test_isolated_means_isolated(world: World, tmp_path: Path) -> None:
     assert not Path("/etc/harness-witness").exists()
 
 
+_SERVE = "import http.server as h; h.HTTPServer(('', 8097), h.SimpleHTTPRequestHandler).serve_forever()"
+_REACH = "import socket, sys; socket.create_connection((sys.argv[1], 8097), timeout=1)"
+
+
+def test_a_partition_cuts_the_network_and_heals(world: World) -> None:
+    world.needs(Capability.PARTITION)
+    with world.open() as site:
+        one, two = world.create(site, "one", "two")
+        with (
+            world.connect(site, one) as here,
+            world.connect(site, two) as there,
+            there.start(["python3", "-c", _SERVE]),
+        ):
+
+            def reached() -> bool:
+                return here.run(["python3", "-c", _REACH, "two"], timeout=30).ok
+
+            wait_until(reached)
+            for _ in range(2):
+                site.partition(two, cut=True)
+                assert not reached()
+                assert there.run("echo alive").out == "alive\n", "the harness's own way in is not cut"
+            assert record_of(world, two).status == "running"
+            for _ in range(2):
+                site.partition(two, cut=False)
+                wait_until(reached)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    for _ in range(100):
+        if condition():
+            return
+        time.sleep(0.1)
+    pytest.fail("it never came to that")
+
+
 def test_diagnosis_and_listing_touch_nothing(world: World) -> None:
     assert world.driver.diagnose() == []
     assert world.instances() == []

@@ -115,6 +115,89 @@ def test_platforms_reach_each_other_by_name_and_no_other_run(site: Site, client:
 
 
 @needs_docker
+def test_networks_that_a_scenario_names_are_its_own(site: Site, client: APIClient, tmp_path: Path) -> None:
+    back = {"name": "back", "internal": True, "ipam_config": [{"subnet": "10.213.7.0/29", "gateway": "10.213.7.1"}]}
+    web = spec("web", docker_networks=[back], networks=[{"name": "back", "aliases": ["front"]}], links=["db:database"])
+    db = spec("db", networks=[{"name": "back", "ipv4_address": "10.213.7.5"}], purge_networks=True)
+    made = site.create([web, db, spec("other")], {})
+    with connected(site, made[0]) as on_web, connected(site, made[1]) as on_db, connected(site, made[2]) as on_other:
+        assert on_web.run(["getent", "hosts", "db"]).out.split()[0] == "10.213.7.5"
+        assert on_db.run(["getent", "hosts", "front"]).rc == 0
+        assert on_db.run(["getent", "hosts", "other"]).rc != 0, "it left the scenario's own network"
+        assert on_other.run(["getent", "hosts", "web"]).rc == 0
+        assert on_other.run(["getent", "hosts", "db"]).rc != 0
+    mine = {"label": [f"{labels.PREFIX}project={tmp_path}"]}
+    [named] = [row for row in client.networks(filters=mine) if row["Name"].endswith(".back")]
+    assert named["Internal"]
+    assert named["Name"] != "back", "another run may have one of its own"
+    snapshot = site.snapshot(made[1], "before")
+    with open_connection(site.revert(made[1], snapshot, Deadline(60)), name="db") as on_db:
+        assert on_db.run(["getent", "hosts", "front"]).rc == 0, "it came back to its places"
+    site.delete_snapshot(snapshot)
+    for instance in made:
+        site.destroy(instance)
+    assert client.networks(filters=mine) == []
+
+
+@needs_docker
+def test_a_link_is_a_name_for_one_platform_alone(site: Site) -> None:
+    one, two, three = site.create([spec("one", links=["two:database"]), spec("two"), spec("three")], {})
+    with connected(site, one) as here, connected(site, two), connected(site, three) as elsewhere:
+        assert here.run(["getent", "hosts", "database"]).out.split()[0] == here.run("getent hosts two").out.split()[0]
+        assert elsewhere.run(["getent", "hosts", "database"]).rc != 0
+
+
+@needs_docker
+def test_a_network_that_is_there_is_joined_and_left_alone(site: Site, client: APIClient) -> None:
+    name = "harness-test-of-a-stranger"
+    client.create_network(name)
+    try:
+        [instance] = site.create([spec(networks=[{"name": name}, {"name": "bridge"}])], {})
+        joined = set(client.inspect_container(instance.record.id)["NetworkSettings"]["Networks"])
+        assert joined == {labels.network_name(site.scenario, instance.record.run), name, "bridge"}  # type: ignore[attr-defined]
+        site.partition(instance, cut=True)
+        assert client.inspect_container(instance.record.id)["NetworkSettings"]["Networks"] == {}
+        site.partition(instance, cut=False)
+        assert set(client.inspect_container(instance.record.id)["NetworkSettings"]["Networks"]) == joined
+        site.destroy(instance)
+        assert [row["Name"] for row in client.networks(names=[name])] == [name]
+    finally:
+        client.remove_network(name)
+
+
+@needs_docker
+def test_host_network_cannot_be_cut(site: Site) -> None:
+    [instance] = site.create([spec(network_mode="host")], {})
+    with pytest.raises(DriverFailed, match="no network of its own"):
+        site.partition(instance, cut=True)
+
+
+@needs_docker
+def test_mounts(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "file").write_text("from outside")
+    wanted = spec(
+        mounts=[
+            {"type": "bind", "source": "./shared", "target": "/shared", "read_only": True},
+            {"type": "tmpfs", "target": "/scratch", "tmpfs_size": 1048576, "tmpfs_mode": "700"},
+            {"target": "/volume"},
+        ]
+    )
+    [instance] = site.create([wanted], {})
+    with connected(site, instance) as connection:
+        assert connection.run("cat /shared/file").out == "from outside"
+        assert connection.run("touch /shared/new").rc != 0
+        assert connection.run("df -k --output=size /scratch | tail -1; stat -c %a /scratch").out.split() == [
+            "1024",
+            "700",
+        ]
+        assert connection.run("echo x >/volume/file").rc == 0
+    snapshot = site.snapshot(instance, "mounts")
+    assert set(snapshot.missing) >= {"/shared", "/scratch", "/volume"}
+    site.delete_snapshot(snapshot)
+
+
+@needs_docker
 def test_port_is_published_and_one_in_use_is_said_so(site: Site, client: APIClient) -> None:
     [instance] = site.create([spec(published_ports=["127.0.0.1::80"])], {})
     [binding] = client.inspect_container(instance.record.id)["NetworkSettings"]["Ports"]["80/tcp"]
@@ -242,6 +325,16 @@ def test_context_names_the_daemon(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         ({"init": "systemd", "command": "sleep 1"}, "PID 1"),
         ({"network_mode": "host", "networks": [{"name": "x"}]}, "exclude each other"),
         ({"override_command": False, "command": "sleep 1"}, "override_command"),
+        ({"kill_signal": "SIGUSR1"}, "kill_signal[^$]*stop_signal"),
+        ({"force_kill": False}, "force_kill[^$]*only true"),
+        ({"container_default_behavior": "compatibility"}, "no_defaults"),
+        ({"networks_cli_compatible": False}, "own network is joined first"),
+        ({"pull": "sometimes"}, "always"),
+        ({"purge_networks": True}, "leaves none"),
+        ({"links": ["db"], "network_mode": "host"}, "links"),
+        ({"mounts": [{"type": "bind", "target": "/x"}]}, "needs a `source`"),
+        ({"mounts": [{"target": "/x", "tmpfs_size": "1m"}]}, "type: tmpfs"),
+        ({"mounts": [{"target": "x"}]}, "target"),
     ],
 )
 def test_options_that_are_wrong(options: dict[str, Any], words: str) -> None:
@@ -259,11 +352,18 @@ def test_options_as_molecule_writes_them() -> None:
             "tmpfs": {"/tmp": "", "/run": "size=1m"},
             "sysctls": {"net.core.somaxconn": 1024},
             "memory": 512,
+            "pull": True,
+            "etc_hosts": "{'host1.example.com': '10.3.1.5'}",
+            "command_handling": "compatibility",
+            "networks_cli_compatible": True,
+            "container_default_behavior": "no_defaults",
             "registry": {"url": "registry.example.com", "credentials": {"username": "u", "password": "secret"}},
         }
     )
     assert options.tmpfs == ["/tmp", "/run:size=1m"]
     assert options.memory == "512m"
+    assert options.pull == "always"
+    assert options.etc_hosts == {"host1.example.com": "10.3.1.5"}
     assert "secret" not in repr(options)
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
-ROUNDS = 50 if os.environ.get("HARNESS_SOAK") else 3
+ROUNDS = int(os.environ.get("HARNESS_KILLS") or (50 if os.environ.get("HARNESS_SOAK") else 3))
 HARNESS = [sys.executable, "-m", "harness"]
 
 

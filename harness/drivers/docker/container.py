@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.drivers.base import PlatformSpec
-from harness.drivers.docker.options import DockerOptions
+from harness.drivers.docker.networks import Membership
+from harness.drivers.docker.options import DockerOptions, Mount
 from harness.errors import DriverFailed
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
+    from docker.types import Mount as DaemonsMount
 
 IDLE = ["sh", "-c", "while :; do sleep 86400; done"]
 """PID 1's only child: tini, which reaps for it and ends it at once on SIGTERM, is PID 1 itself."""
@@ -22,14 +24,15 @@ _CGROUPS = "/sys/fs/cgroup"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One container. `network` is the scenario's own, or empty when it is not joined."""
+    """One container. `group` is that of its networks, or empty where `network_mode` says it all."""
 
     spec: PlatformSpec
     options: DockerOptions
     name: str
     image: str
     labels: dict[str, str]
-    network: str
+    group: str
+    places: tuple[Membership, ...]
     directory: Path
     """The scenario's folder, where relative paths of `volumes` begin."""
 
@@ -55,21 +58,15 @@ def create(client: APIClient, wanted: Wanted, *, cgroup_version: str) -> str:
     if options.override_command:
         arguments["command"] = SYSTEMD if options.init == "systemd" else _command(options)
         arguments["entrypoint"] = ""
-    if wanted.network:
-        endpoint = client.create_endpoint_config(aliases=_aliases(wanted))
-        arguments["networking_config"] = client.create_networking_config({wanted.network: endpoint})  # type: ignore[arg-type]
+    first, *others = wanted.places or (None,)
+    if first is not None:
+        endpoint = client.create_endpoint_config(**first.arguments())
+        arguments["networking_config"] = client.create_networking_config({first.network: endpoint})  # type: ignore[arg-type]
     made = client.create_container(**arguments)
     identifier: str = made["Id"]
-    for joined in options.networks:
-        client.connect_container_to_network(
-            identifier,
-            joined.name,
-            aliases=[*joined.aliases, wanted.spec.name],
-            ipv4_address=joined.ipv4_address,
-            ipv6_address=joined.ipv6_address,
-        )
-    if options.networks and options.purge_networks:
-        client.disconnect_container_from_network(identifier, "bridge")
+    for place in others:
+        assert place is not None
+        client.connect_container_to_network(identifier, place.network, **place.arguments())
     return identifier
 
 
@@ -97,7 +94,8 @@ def host_config(client: APIClient, wanted: Wanted, *, cgroup_version: str) -> di
         port_bindings=_published(options),
         dns=options.dns_servers,
         extra_hosts=options.etc_hosts,
-        network_mode=options.network_mode or wanted.network or None,
+        network_mode=options.network_mode or (wanted.places[0].network if wanted.places else None),
+        mounts=[_mount(mount, wanted.directory) for mount in options.mounts],
         restart_policy=restart if options.restart_policy != "no" else None,
         pid_mode=options.pid_mode,
         runtime=options.runtime,
@@ -116,8 +114,8 @@ def host_config(client: APIClient, wanted: Wanted, *, cgroup_version: str) -> di
 def not_held(options: DockerOptions) -> tuple[str, ...]:
     """What a commit of such a container leaves out."""
     systemd = ("/run", "/run/lock") if options.init == "systemd" else ()
-    mounts = [*systemd, *_tmpfs(options.tmpfs), *_targets(options.volumes)]
-    return ("processes", "/dev/shm", *mounts)
+    mounted = [*_targets(options.volumes), *(mount.target for mount in options.mounts)]
+    return ("processes", "/dev/shm", *systemd, *_tmpfs(options.tmpfs), *mounted)
 
 
 def _cgroup_binds(systemd: bool, version: str) -> list[str]:
@@ -148,7 +146,9 @@ def _command(options: DockerOptions) -> list[str]:
 
     if options.command is None:
         return IDLE
-    return shlex.split(options.command) if isinstance(options.command, str) else options.command
+    if isinstance(options.command, str):
+        return shlex.split(options.command)
+    return shlex.split(" ".join(options.command)) if options.command_handling == "compatibility" else options.command
 
 
 def _shares_name(options: DockerOptions) -> bool:
@@ -157,17 +157,39 @@ def _shares_name(options: DockerOptions) -> bool:
     return options.hostname is None and mode.startswith(("container:", "host"))
 
 
-def _aliases(wanted: Wanted) -> list[str]:
-    return list(dict.fromkeys([wanted.spec.name, *([wanted.options.hostname] if wanted.options.hostname else [])]))
-
-
 def _bind(volume: str, directory: Path) -> str:
     source, colon, rest = volume.partition(":")
     if not colon:
         return volume
+    return f"{_resolved(source, directory)}:{rest}"
+
+
+def _resolved(source: str, directory: Path) -> str:
     if source.startswith(("./", "../", "~")):
-        source = str((directory / Path(source).expanduser()).resolve())
-    return f"{source}:{rest}"
+        return str((directory / Path(source).expanduser()).resolve())
+    return source
+
+
+def _mount(mount: Mount, directory: Path) -> DaemonsMount:
+    from docker.types import DriverConfig
+    from docker.types import Mount as DaemonsMount
+
+    named = mount.volume_driver or ("local" if mount.volume_options else "")
+    driver = DriverConfig(named, mount.volume_options or None) if named else None
+    volume = mount.type == "volume"
+    return DaemonsMount(
+        mount.target,
+        _resolved(mount.source, directory) if mount.source and mount.type == "bind" else mount.source,
+        type=mount.type,
+        read_only=mount.read_only,
+        consistency=mount.consistency,
+        propagation=mount.propagation,
+        no_copy=mount.no_copy if volume else False,
+        labels=(mount.labels or None) if volume else None,
+        driver_config=driver,
+        tmpfs_size=mount.tmpfs_size,
+        tmpfs_mode=int(mount.tmpfs_mode, 8) if mount.tmpfs_mode else None,
+    )
 
 
 def _targets(volumes: list[str]) -> list[str]:

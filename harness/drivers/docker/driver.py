@@ -21,6 +21,7 @@ class DockerDriver(Driver):
             Capability.PARALLEL,
             Capability.CONSOLE,
             Capability.FREEZE,
+            Capability.PARTITION,
         }
     )
     platform_options = DockerOptions

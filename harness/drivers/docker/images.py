@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.cache import cache_dir
 from harness.data import data_dir
 from harness.drivers import images as catalogue
 from harness.drivers.base import PlatformSpec, ScenarioRef
-from harness.drivers.docker import labels
+from harness.drivers.docker import labels, pulls
 from harness.drivers.docker.options import DockerOptions
 from harness.errors import HarnessError, ImageFailed
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _BASE = re.compile(r"^ARG[ \t]+BASE=(\S+)[ \t]*$", re.MULTILINE | re.IGNORECASE)
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 Tell = catalogue.Tell
+OURS = "harness-local/"
+"""How the names of all images begin that are made here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +78,26 @@ class Finder:
         known = catalogue.canonical(name) in catalogue.CATALOGUE
         # A hub has no image of the catalogue's own spelling, or a stranger's.
         ours = known and ":" not in name
-        if not ours and not self.options.pull and (there := local(self.client, wanted)) is not None:
+        asks = self.options.pull == "always"
+        if not ours and not asks and (there := pulls.local(self.client, wanted)) is not None:
             return there
+        if self.options.pull == "never" and not known:
+            raise ImageFailed(
+                f"the image {wanted} is not there, and `pull: never` keeps it from being fetched",
+                hint=f"docker pull {wanted}; or leave out `pull`",
+            )
         if known and (there := imported(self.client, name)) is not None:
             return there
         try:
-            if not ours:
-                return self._pull(wanted)
-        except ImageFailed:
-            there = local(self.client, wanted)
-            if there is not None:
-                self.say(f"{wanted} could not be pulled; the local one is used")
+            if not ours and self.options.pull != "never":
+                return pulls.pull(self.client, wanted, self.options, self.say)
+        except ImageFailed as error:
+            silent = isinstance(error, pulls.RegistrySilent)
+            there = pulls.local(self.client, wanted)
+            if there is not None and silent:
+                self.say(f"{wanted} could not be pulled, no registry answers; the local one is used")
                 return there
-            if not known:
+            if not known or (self.options.registry is not None and not silent):
                 raise
             self.say(f"{wanted} could not be pulled; it is made from this machine's own package sources")
         return import_catalogue(self.client, name, self.say)
@@ -102,28 +111,6 @@ class Finder:
             arguments["BASE"] = below.find(base[1], (*seen, name))
         plan = Build(name, folder, text, arguments, self.options.platform, tuple(self.options.cache_from))
         return build(self.client, plan, self.say)
-
-    def _pull(self, name: str) -> str:
-        from docker.errors import APIError
-
-        repository, tag = _split(name)
-        credentials = self.options.registry.credentials if self.options.registry else None
-        login = None
-        if credentials is not None:
-            login = {"username": credentials.username, "password": credentials.password.get_secret_value()}
-        self.say(f"pulling {name}")
-        try:
-            events = self.client.pull(
-                repository, tag=tag, stream=True, decode=True, auth_config=login, platform=self.options.platform
-            )
-            for line in _progress(events):
-                self.say(f"  {line}")
-        except APIError as error:
-            raise ImageFailed(f"{name} cannot be pulled: {error.explanation}", hint=_pull_hint(str(error))) from error
-        found = local(self.client, name)
-        if found is None:
-            raise ImageFailed(f"{name} has been pulled and is not there")
-        return found
 
 
 def find_folder(project: Path, name: str) -> Path | None:
@@ -145,19 +132,6 @@ def folders(project: Path) -> dict[str, Path]:
     return found
 
 
-def local(client: APIClient, name: str) -> str | None:
-    from docker.errors import APIError, NotFound
-
-    try:
-        return str(client.inspect_image(name)["Id"])  # type: ignore[no-untyped-call]
-    except NotFound:
-        return None
-    except APIError as error:
-        if error.status_code == 400:
-            raise ImageFailed(f"{name!r} is no name of an image: {error.explanation}") from error
-        raise
-
-
 def imported(client: APIClient, name: str) -> str | None:
     image = catalogue.find(name)
     return _there(client, base_reference(image)) if image is not None else None
@@ -170,7 +144,7 @@ def base_reference(image: catalogue.Image) -> str:
 
 def _there(client: APIClient, reference: str) -> str | None:
     """A name of ours stands for its content; the daemon's id of an import changes with every import."""
-    return reference if local(client, reference) is not None else None
+    return reference if pulls.local(client, reference) is not None else None
 
 
 def import_catalogue(client: APIClient, name: str, tell: Tell) -> str:
@@ -275,6 +249,8 @@ def _from_dockerfile(
     text = _read_dockerfile(path)
     if path.suffix == ".j2":
         text = _rendered(text, spec, options, path)
+    if spec.image is not None:
+        text = _based(text, spec.image, Finder(client, scenario.project, options, tell))
     name = re.sub(r"[^a-z0-9]+", "-", f"{scenario.name}-{spec.name}".lower()).strip("-") or "image"
     return build(
         client, Build(name, path.parent, text, options.buildargs, options.platform, tuple(options.cache_from)), tell
@@ -284,13 +260,23 @@ def _from_dockerfile(
 def _rendered(text: str, spec: PlatformSpec, options: DockerOptions, path: Path) -> str:
     from jinja2 import Environment, StrictUndefined, TemplateError
 
-    item = {"name": spec.name, "image": spec.image, "groups": list(spec.groups), "env": options.env}
-    if options.registry:
-        item["registry"] = {"url": options.registry.url}
+    # Only what is said: Molecule's own template asks what `is defined`.
+    item = {"name": spec.name, "groups": list(spec.groups), **options.model_dump(exclude_unset=True)}
+    if spec.image is not None:
+        item["image"] = spec.image
     try:
         return Environment(undefined=StrictUndefined, keep_trailing_newline=True).from_string(text).render(item=item)
     except TemplateError as error:
         raise ImageFailed(f"{path}: {error}") from error
+
+
+def _based(text: str, image: str, finder: Finder) -> str:
+    """The Dockerfile with `FROM image` on the image that the name stands for here: a builder would ask a registry."""
+    line = re.compile(rf"^(FROM[ \t]+(?:--platform=\S+[ \t]+)?)(?:\S+/)?{re.escape(image)}(?=[ \t]|$)", re.M | re.I)
+    if not line.search(text):
+        return text
+    found = finder.find(image)
+    return line.sub(lambda match: match[1] + found, text)
 
 
 _PREPARED = """FROM {image}
@@ -327,34 +313,6 @@ def _read_dockerfile(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ImageFailed(f"{path} cannot be read: {error}") from error
-
-
-def _split(name: str) -> tuple[str, str]:
-    """Repository and tag; a digest counts as a tag."""
-    if "@" in name:
-        repository, _, digest = name.partition("@")
-        return repository, digest
-    head, colon, tail = name.rpartition(":")
-    return (head, tail) if colon and "/" not in tail else (name, "latest")
-
-
-def _progress(events: Any) -> Iterator[str]:
-    """A line when a layer is done, and errors as docker's own."""
-    for event in events:
-        if "error" in event:
-            raise ImageFailed(f"the pull failed: {event['error']}", hint=_pull_hint(str(event["error"])))
-        if event.get("status") in ("Pull complete", "Download complete", "Already exists") or "Digest" in str(
-            event.get("status", "")
-        ):
-            yield f"{event.get('id', '')} {event['status']}".strip()
-
-
-def _pull_hint(words: str) -> str:
-    if "no such host" in words or "timeout" in words or "connection refused" in words or "dial tcp" in words:
-        return "no registry can be reached; `image: debian-12` is made from this machine's own package sources"
-    if "denied" in words or "unauthorized" in words:
-        return "give `registry: {url, credentials: {username, password}}`, or docker login"
-    return "is its name right? A folder docker/NAME with a Dockerfile is built instead of pulled"
 
 
 @contextmanager

@@ -16,6 +16,8 @@ RUN = PREFIX + "run"
 NETWORK = PREFIX + "network"
 SNAPSHOT = PREFIX + "snapshot"
 IMAGE = PREFIX + "image"
+DIGEST = PREFIX + "digest"
+"""Of the image as its registry gave it."""
 CACHE = PREFIX + "cache"
 """Whose it is: the user's cache folder, as with the native driver. Others may use the same daemon."""
 _STATUS = {"exited": "stopped", "paused": "frozen", "dead": "stopped"}
@@ -68,7 +70,12 @@ def record(labels: Mapping[str, str], name: str, status: str, daemon: str, *, ki
         kept=labels.get(PREFIX + "kept") == "true",
         status=_STATUS.get(status, status),
         created=created,
-        detail={"daemon": daemon, "kind": kind, "network": labels.get(NETWORK, "")},
+        detail={
+            "daemon": daemon,
+            "kind": kind,
+            "network": labels.get(NETWORK, ""),
+            **({"digest": labels[DIGEST]} if DIGEST in labels else {}),
+        },
     )
 
 

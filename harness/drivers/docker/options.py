@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from harness.drivers.sshd import OffersSsh
 from harness.models.serde import StrictModel
@@ -31,13 +31,78 @@ class Registry(StrictModel):
     credentials: Credentials | None = None
 
 
+class AddressPool(StrictModel):
+    """Of a network: in which addresses it lies."""
+
+    subnet: str | None = None
+    iprange: str | None = None
+    gateway: str | None = None
+    aux_addresses: dict[str, str] = Field(default_factory=dict)
+
+
+class NetworkDefinition(StrictModel):
+    """What a network of the scenario shall be; it is made when a platform joins it."""
+
+    name: str
+    driver: str = "bridge"
+    driver_options: dict[str, str] = Field(default_factory=dict)
+    internal: bool = False
+    """No way out of it."""
+    attachable: bool | None = None
+    enable_ipv6: bool = False
+    ipam_driver: str | None = None
+    ipam_driver_options: dict[str, str] = Field(default_factory=dict)
+    ipam_config: list[AddressPool] = Field(default_factory=list)
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
 class NetworkMembership(StrictModel):
-    """A network that exists already."""
+    """A network that the daemon has, or that is made for this run alone."""
 
     name: str
     aliases: list[str] = Field(default_factory=list)
+    links: list[str] = Field(default_factory=list)
     ipv4_address: str | None = None
     ipv6_address: str | None = None
+
+
+class Mount(StrictModel):
+    """As `mounts` of Ansible's docker_container has it."""
+
+    target: str = Field(pattern="^/")
+    source: str | None = None
+    type: Literal["bind", "volume", "tmpfs"] = "volume"
+    read_only: bool = False
+    consistency: Literal["default", "consistent", "cached", "delegated"] | None = None
+    propagation: Literal["private", "rprivate", "shared", "rshared", "slave", "rslave"] | None = None
+    no_copy: bool = False
+    labels: dict[str, str] = Field(default_factory=dict)
+    volume_driver: str | None = None
+    volume_options: dict[str, str] = Field(default_factory=dict)
+    tmpfs_size: str | None = None
+    tmpfs_mode: str | None = Field(default=None, pattern="^[0-7]{3,4}$")
+    """Octal, in quotes."""
+
+    @field_validator("tmpfs_size", mode="before")
+    @classmethod
+    def _size(cls, value: object) -> object:
+        return f"{value}b" if isinstance(value, int) and not isinstance(value, bool) else _is_size(value)
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Mount:
+        if self.type == "bind" and not self.source:
+            raise ValueError("a mount of type bind needs a `source`")
+        if self.type == "tmpfs" and self.source:
+            raise ValueError("a mount of type tmpfs has no `source`")
+        belongs = {"bind": ("propagation",), "volume": _OF_VOLUMES, "tmpfs": ("tmpfs_size", "tmpfs_mode")}
+        for kind, keys in belongs.items():
+            strange = sorted(self.model_fields_set.intersection(keys))
+            if kind != self.type and strange:
+                raise ValueError(f"`{strange[0]}` needs `type: {kind}`")
+        return self
+
+
+_OF_VOLUMES = ("no_copy", "labels", "volume_driver", "volume_options")
 
 
 class DockerOptions(OffersSsh):
@@ -47,6 +112,8 @@ class DockerOptions(OffersSsh):
     """What PID 1 is. `systemd` needs an image that has it, and no `privileged`."""
     command: str | list[str] | None = None
     """PID 1, unless `override_command` is false: then the image's own."""
+    command_handling: Literal["compatibility", "correct"] = "correct"
+    """`compatibility` splits a list's words at their blanks, as Molecule does."""
     override_command: bool = True
     tty: bool = False
     hostname: str | None = None
@@ -61,8 +128,8 @@ class DockerOptions(OffersSsh):
     """A Dockerfile (`.j2`: a template that knows `item`); its folder is the build's context."""
     buildargs: dict[str, str] = Field(default_factory=dict)
     cache_from: list[str] = Field(default_factory=list)
-    pull: bool = False
-    """Pull the image although it is there."""
+    pull: Literal["always", "missing", "never"] = "missing"
+    """When the registry is asked. `true` is `always`, `false` is `missing`."""
     platform: str | None = None
     """`linux/arm64`: of which platform the image shall be."""
     registry: Registry | None = None
@@ -89,6 +156,7 @@ class DockerOptions(OffersSsh):
     """`SOURCE:TARGET[:ro]`; SOURCE is a path or the name of a volume."""
     keep_volumes: bool = False
     """Leave the image's anonymous volumes when the platform is destroyed."""
+    mounts: list[Mount] = Field(default_factory=list)
     tmpfs: list[str] = Field(default_factory=list)
 
     exposed_ports: list[str] = Field(default_factory=list)
@@ -99,7 +167,11 @@ class DockerOptions(OffersSsh):
     network_mode: str | None = None
     """Instead of the scenario's own network: bridge, host, none, container:NAME."""
     networks: list[NetworkMembership] = Field(default_factory=list)
-    """Joined beside the scenario's own network."""
+    """Joined beside the scenario's own network; one that the daemon does not have is made for this run alone."""
+    docker_networks: list[NetworkDefinition] = Field(default_factory=list)
+    """What those that are made shall be. It holds for all platforms of the scenario."""
+    links: list[str] = Field(default_factory=list)
+    """`PLATFORM[:ALIAS]`: how this platform alone calls another one of the scenario's own network."""
     purge_networks: bool = False
     """Join only `networks`."""
 
@@ -113,6 +185,46 @@ class DockerOptions(OffersSsh):
     cert_path: str | None = None
     key_path: str | None = None
     tls_verify: bool = False
+
+    kill_signal: None = None
+    force: None = None
+    force_kill: Literal[True] = True
+    networks_cli_compatible: Literal[True] = True
+    container_default_behavior: Literal["no_defaults"] = "no_defaults"
+    """The last five are Molecule's; they may say what is so anyway, and nothing else."""
+
+    @field_validator("kill_signal", "force", "force_kill", "networks_cli_compatible", mode="before")
+    @classmethod
+    def _said_for_nothing(cls, value: object, info: ValidationInfo) -> object:
+        allowed = info.field_name in ("force_kill", "networks_cli_compatible")
+        if value is not (True if allowed else None):
+            raise ValueError(_WHY_NOT[str(info.field_name)])
+        return value
+
+    @field_validator("container_default_behavior", mode="before")
+    @classmethod
+    def _defaults(cls, value: object) -> object:
+        if value != "no_defaults":
+            raise ValueError(_WHY_NOT["container_default_behavior"])
+        return value
+
+    @field_validator("pull", mode="before")
+    @classmethod
+    def _pull(cls, value: object) -> object:
+        return {True: "always", False: "missing"}[value] if isinstance(value, bool) else value
+
+    @field_validator("etc_hosts", mode="before")
+    @classmethod
+    def _hosts(cls, value: object) -> object:
+        """Molecule's own example is a mapping in quotes."""
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            import yaml
+
+            try:
+                return yaml.safe_load(value)
+            except yaml.YAMLError as error:
+                raise ValueError(f"{value!r} is not a mapping of names to addresses") from error
+        return value
 
     @field_validator("capabilities", "cap_drop")
     @classmethod
@@ -162,11 +274,7 @@ class DockerOptions(OffersSsh):
     @field_validator("memory", "memory_swap", "shm_size", mode="before")
     @classmethod
     def _size(cls, value: object) -> object:
-        if isinstance(value, int) and not isinstance(value, bool):
-            return f"{value}m"
-        if isinstance(value, str) and not _SIZE.match(value):
-            raise ValueError(f"{value!r} is not a size such as 512m or 2g")
-        return value
+        return f"{value}m" if isinstance(value, int) and not isinstance(value, bool) else _is_size(value)
 
     @model_validator(mode="after")
     def _fit_together(self) -> DockerOptions:
@@ -176,7 +284,26 @@ class DockerOptions(OffersSsh):
             raise ValueError("`command` needs `override_command: true`")
         if self.network_mode is not None and (self.networks or self.purge_networks):
             raise ValueError("`network_mode` and `networks` exclude each other")
+        if self.purge_networks and not self.networks:
+            raise ValueError("`purge_networks` leaves none: name those that are joined in `networks`")
+        if self.links and (self.network_mode is not None or self.purge_networks):
+            raise ValueError("`links` belong to the scenario's own network, which is not joined")
         return self
+
+
+_WHY_NOT = {
+    "kill_signal": "a container is removed at once, by SIGKILL; what it gets when it is stopped is `stop_signal`",
+    "force": "an image is built anew when its content has changed; `harness images build --force` does it once",
+    "force_kill": "only true: a container is removed at once, by SIGKILL",
+    "networks_cli_compatible": "only true: the scenario's own network is joined first",
+    "container_default_behavior": "only no_defaults: what is left out is the daemon's own default",
+}
+
+
+def _is_size(value: object) -> object:
+    if isinstance(value, str) and not _SIZE.match(value):
+        raise ValueError(f"{value!r} is not a size such as 512m or 2g")
+    return value
 
 
 def _all(values: list[str], pattern: re.Pattern[str], meant: str) -> list[str]:

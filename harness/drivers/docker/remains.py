@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness import daemon
 from harness.cache import cache_dir
 from harness.drivers.base import InstanceRecord
-from harness.drivers.docker import daemons, labels, refusals
+from harness.drivers.docker import daemons, labels, networks, refusals
 from harness.models.endpoint import DaemonAddress
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _instances(asked: APIClient, url: str) -> list[InstanceRecord]:
     needed = {record.detail["network"] for record in found}
     for network in asked.networks(filters={"label": [labels.RUN]}):
         record = labels.record(network.get("Labels") or {}, network["Name"], "unused", url, kind="network")
-        if record is not None and record.id not in needed:
+        if record is not None and record.detail["network"] not in needed:
             found.append(record)
     return found
 
@@ -67,11 +67,11 @@ def reap(record: InstanceRecord) -> None:
 
 
 def remove(asked: APIClient, name: str, network: str, *, volumes: bool = True) -> None:
-    """The container with its anonymous volumes, and its network when nobody else needs it; a second call does
+    """The container with its anonymous volumes, and its networks when nobody else needs them; a second call does
     nothing."""
     remove_container(asked, name, volumes=volumes)
     remove_keys(name)
-    remove_network(asked, network)
+    networks.remove(asked, network)
 
 
 def remove_container(asked: APIClient, name: str, *, volumes: bool = True) -> None:
@@ -101,22 +101,6 @@ def keys_of(name: str) -> Path:
 def remove_keys(name: str) -> None:
     if name and "/" not in name:
         shutil.rmtree(keys_of(name), ignore_errors=True)
-
-
-def remove_network(asked: APIClient, network: str) -> None:
-    from docker.errors import APIError, NotFound
-
-    if not network or asked.containers(all=True, quiet=True, filters={"label": [f"{labels.NETWORK}={network}"]}):
-        return
-    try:
-        row = asked.inspect_network(network)
-        if row.get("Labels", {}).get(labels.PREFIX + "name") == network:
-            asked.remove_network(row["Id"])
-    except NotFound:
-        pass
-    except APIError as error:
-        if error.status_code not in (403, 409):  # a stranger's container has joined it
-            raise
 
 
 def remove_images(asked: APIClient, run: str, project: Path) -> None:

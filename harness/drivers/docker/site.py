@@ -20,6 +20,9 @@ from harness.drivers.docker import (
     images,
     labels,
     login,
+    networks,
+    privileged,
+    pulls,
     readiness,
     refusals,
     remains,
@@ -28,6 +31,7 @@ from harness.drivers.docker import (
 )
 from harness.drivers.docker.container import Wanted
 from harness.drivers.docker.driver import DockerDriver
+from harness.drivers.docker.options import NetworkDefinition
 from harness.errors import DriverFailed, HarnessError, InstanceGone
 from harness.models.endpoint import DaemonAddress, Docker, Endpoint
 
@@ -45,8 +49,10 @@ class Host:
     address: DaemonAddress
     client: APIClient
     cgroup_version: str
-    network: str = ""
-    """The scenario's network there, once it exists; perhaps that of an adopted instance."""
+    group: str = ""
+    """Of the scenario's networks there, once there is one; perhaps that of an adopted instance."""
+    networks: set[str] = field(default_factory=set)
+    """Those of the group that are surely there."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -63,14 +69,18 @@ class DockerSite(Site):
         self._watcher: subprocess.Popen[bytes] | None = None
         self._made: dict[str, tuple[Host, bool]] = {}
         """What of this site is not kept: where it lives, and whether its volumes go with it."""
+        self._names: dict[str, str] = {}
+        """The containers, by platform."""
 
     def create(self, specs: Sequence[PlatformSpec], bases: Mapping[str, Snapshot]) -> list[Instance]:
+        for spec in specs:
+            self._names[spec.name] = labels.container_name(self.scenario, self.run, spec.name)
         wanted = [(self._host(spec), self._wanted(spec, bases.get(spec.name))) for spec in specs]
+        defined = {one.name: one for spec in specs for one in daemons.options_of(spec).docker_networks}
         try:
             for host, one in wanted:
                 self._watch(host, one)
-                if one.network:
-                    self._make_network(host)
+                self._make_networks(host, one, defined)
             self._side_by_side([lambda host=host, one=one: self._make(host, one) for host, one in wanted])  # type: ignore[misc]
         except BaseException:
             for host, one in wanted:
@@ -90,10 +100,16 @@ class DockerSite(Site):
             else:
                 image = images.resolve(host.client, spec, options, self.scenario)
         name = name or labels.container_name(self.scenario, self.run, spec.name)
-        own = options.network_mode is None and not options.purge_networks
-        network = (host.network or labels.network_name(self.scenario, self.run)) if own else ""
-        told = labels.make(self.scenario, self.run, name=name, platform=spec.name, kept=self.keep, network=network)
-        return Wanted(spec, options, name, image, told, network, self.scenario.directory)
+        group = "" if options.network_mode is not None else self._group(host)
+        with self._explained(host, spec.name):
+            places = networks.memberships(host.client, group, spec.name, options, self._names)
+            digest = None if base is not None or image.startswith(images.OURS) else pulls.digest_of(host.client, image)
+        told = labels.make(self.scenario, self.run, name=name, platform=spec.name, kept=self.keep, network=group)
+        told |= {labels.DIGEST: digest} if digest else {}
+        return Wanted(spec, options, name, image, told, group, places, self.scenario.directory)
+
+    def _group(self, host: Host) -> str:
+        return host.group or labels.network_name(self.scenario, self.run)
 
     def _make(self, host: Host, wanted: Wanted) -> None:
         with self._explained(host, wanted.spec.name):
@@ -105,17 +121,17 @@ class DockerSite(Site):
         assert record is not None
         return record
 
-    def _make_network(self, host: Host) -> None:
+    def _make_networks(self, host: Host, wanted: Wanted, defined: Mapping[str, NetworkDefinition]) -> None:
+        """Those of the group that are not there yet."""
         with host.lock:
-            if host.network:
-                return
-            name = labels.network_name(self.scenario, self.run)
-            told = labels.make(
-                self.scenario, self.run, name=name, platform=labels.LEFTOVER_NETWORK, kept=False, network=name
-            )
-            with self._explained(host, ""):
-                host.client.create_network(name, driver="bridge", labels=told, check_duplicate=True)
-            host.network = name
+            for place in wanted.places:
+                own = place.network == wanted.group or place.network.startswith(networks.own_name(wanted.group, ""))
+                if own and place.network not in host.networks:
+                    definition = defined.get(place.network.removeprefix(networks.own_name(wanted.group, "")))
+                    with self._explained(host, wanted.spec.name):
+                        networks.make(host.client, self.scenario, self.run, wanted.group, place.network, definition)
+                    host.networks.add(place.network)
+            host.group = host.group or wanted.group
 
     def _watch(self, host: Host, wanted: Wanted) -> None:
         if self.keep:
@@ -138,11 +154,20 @@ class DockerSite(Site):
         with self._explained(host, spec.name):
             row = readiness.inspect(host.client, Instance(spec, record))
         told = row["Config"]["Labels"]
-        host.network = host.network or told.get(labels.NETWORK, "")
+        self._names[spec.name] = record.id
+        self._join(host, told.get(labels.NETWORK, ""))
         found = labels.record(told, record.id, row["State"]["Status"], host.address.url, kind="container")
         if found is None:
             raise InstanceGone(f"{spec.name}: the container {record.id} is not of the harness")
         return Instance(spec, found)
+
+    @staticmethod
+    def _join(host: Host, group: str) -> None:
+        """The networks of an instance that is there already are this site's, too."""
+        with host.lock:
+            if group and not host.group:
+                host.group = group
+                host.networks |= networks.existing(host.client, group)
 
     def wait_ready(self, instance: Instance, deadline: Deadline) -> Endpoint:
         host, options = self._host(instance.spec), daemons.options_of(instance.spec)
@@ -164,10 +189,21 @@ class DockerSite(Site):
         remains.remove_keys(name)
         self._made.pop(name, None)
         with host.lock:
-            if host.network:
-                remains.remove_network(host.client, host.network)
-                if not host.client.networks(filters={"name": [f"^{host.network}$"]}):
-                    host.network = ""
+            if host.group:
+                networks.remove(host.client, host.group)
+                if not networks.existing(host.client, host.group):
+                    host.group = ""
+                    host.networks.clear()
+
+    def back_door(self, instance: Instance) -> Endpoint:
+        host = self._host(instance.spec)
+        with self._explained(host, instance.name):
+            row = readiness.inspect(host.client, instance)
+        return privileged.endpoint(row, host.address)
+
+    def kill(self, instance: Instance) -> None:
+        with self._on(instance) as (client, name):
+            client.kill(name)
 
     def stop(self, instance: Instance) -> None:
         with self._on(instance) as (client, name):
@@ -191,6 +227,15 @@ class DockerSite(Site):
         with self._on(instance) as (client, name):
             if client.inspect_container(name)["State"]["Paused"]:
                 client.unpause(name)
+
+    def partition(self, instance: Instance, *, cut: bool) -> None:
+        with self._on(instance) as (client, name):
+            host, options = self._host(instance.spec), daemons.options_of(instance.spec)
+            row = client.inspect_container(name)
+            group = row["Config"]["Labels"].get(labels.NETWORK, "")
+            places = networks.memberships(client, group, instance.name, options, self._names)
+            with host.lock:
+                networks.partition(client, instance.name, row, options, places, cut=cut)
 
     def console(self, instance: Instance) -> str:
         with self._on(instance) as (client, name):
@@ -220,7 +265,7 @@ class DockerSite(Site):
                     hint="harness snapshot list",
                 )
             host = self._host(instance.spec)
-            host.network = host.network or client.inspect_container(name)["Config"]["Labels"].get(labels.NETWORK, "")
+            self._join(host, client.inspect_container(name)["Config"]["Labels"].get(labels.NETWORK, ""))
             wanted = self._wanted(instance.spec, snapshot, name=name)
             wanted.labels.update(self._kept_labels(client, name))
             remains.remove_container(client, name, volumes=not wanted.options.keep_volumes)

@@ -9,6 +9,8 @@ from harness.lifecycle.context import Context
 from harness.lifecycle.failures import StepSkipped
 from harness.lifecycle.steps.converge import check, converge, syntax
 from harness.lifecycle.steps.create import create, destroy
+from harness.lifecycle.steps.dependency import dependency
+from harness.lifecycle.steps.faults import after_faults, disturbed, with_known_tasks
 from harness.lifecycle.steps.idempotence import idempotence
 from harness.lifecycle.steps.scripts import cleanup, prepare, side_effect
 from harness.lifecycle.steps.verify import verify
@@ -24,15 +26,15 @@ def _without_meaning(reason: str) -> Step:
 
 
 STEPS: Mapping[str, Step] = {
-    "dependency": _without_meaning("a binary needs no roles or collections"),
+    "dependency": dependency,
     "lint": _without_meaning("linting is for other tools"),
-    "syntax": syntax,
+    "syntax": with_known_tasks(syntax),
     "create": create,
     "prepare": prepare,
-    "converge": converge,
+    "converge": disturbed(converge),
     "check": check,
     "idempotence": idempotence,
-    "side_effect": side_effect,
+    "side_effect": after_faults(side_effect),
     "verify": verify,
     "cleanup": cleanup,
     "destroy": destroy,

@@ -1,0 +1,261 @@
+# ruff: noqa: E402 (on Windows nothing below the assertion exists)
+"""The one SSH connection to a host, made when it is first needed and made anew after it was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+assert sys.platform != "win32"
+
+import asyncssh
+
+from harness.connections.ssh_loop import loop_thread
+from harness.connections.ssh_proxy import Proxy
+from harness.connections.ssh_stream import SessionStream
+from harness.connections.ssh_words import Attempt, explained, place
+from harness.errors import TransportFailed
+from harness.models.endpoint import Ssh
+
+CONNECT_SECONDS = 30.0
+_TURNED_AWAY_SECONDS = 15.0
+"""For how long a host that closes connections before its banner is asked again."""
+_AT_ONCE = 24
+"""Handshakes at one time: sshd turns away more than a few (sshd_config(5), MaxStartups), and they share one thread."""
+_KEEPALIVE = 10
+_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+class Link:
+    def __init__(self, endpoint: Ssh, label: str) -> None:
+        self.endpoint = endpoint
+        self.label = label
+        self._thread = loop_thread()
+        self._lock = threading.Lock()
+        self._attempt: Attempt | None = None
+        self._proxy: Proxy | None = None
+
+    def session(self, command: str, *, pty: bool = False, size: tuple[int, int] | None = None) -> SessionStream:
+        """`command` is for the user's login shell there, whichever it is. Raises TransportFailed."""
+        connection = self.connection()
+        stream = SessionStream(self._thread, wakes=pty)
+        try:
+            self._thread.call(self._open(connection, stream, command, pty=pty, size=size), CONNECT_SECONDS)
+        except asyncssh.ChannelOpenError as error:
+            stream.close()
+            raise self._no_session(error) from error
+        except (asyncssh.Error, OSError) as error:
+            stream.close()
+            raise TransportFailed(f"{self.label}: {self.gone() or f'no session could be opened: {error}'}") from error
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    def connection(self) -> asyncssh.SSHClientConnection:
+        """Open. Raises TransportFailed."""
+        with self._lock:
+            attempt = self._attempt
+            if attempt is None or attempt.lost is not None:
+                self._end_proxy()
+                self._attempt = attempt = self._thread.call(self._connect())
+            assert attempt.connection is not None
+            return attempt.connection
+
+    def gone(self) -> str | None:
+        """Why the connection that was there broke, in words."""
+        attempt = self._attempt
+        if attempt is None or attempt.lost is None:
+            return None
+        return f"the connection to {place(self.endpoint)} broke: {attempt.lost}"
+
+    def forward(self, port: int) -> int:
+        """The port of the host's loopback that leads to this machine's. Raises TransportFailed."""
+        connection = self.connection()
+
+        async def ask() -> int:
+            return (await connection.forward_remote_port("127.0.0.1", 0, "127.0.0.1", port)).get_port()
+
+        try:
+            return self._thread.call(ask(), CONNECT_SECONDS)
+        except (asyncssh.Error, asyncssh.ChannelListenError, OSError) as error:
+            raise TransportFailed(
+                f"{self.label}: sshd forwards no port to this machine: {error}",
+                hint="AllowTcpForwarding in its sshd_config must be yes or remote",
+            ) from error
+
+    def close(self) -> None:
+        with self._lock:
+            attempt, self._attempt = self._attempt, None
+            if attempt is not None and attempt.connection is not None:
+                with contextlib.suppress(TimeoutError, OSError, asyncssh.Error):
+                    self._thread.call(self._disconnect(attempt.connection), 3)
+            self._end_proxy()
+
+    @staticmethod
+    async def _disconnect(connection: asyncssh.SSHClientConnection) -> None:
+        connection.close()
+        try:
+            await asyncio.wait_for(connection.wait_closed(), 1)
+        except TimeoutError:
+            connection.abort()
+
+    async def _open(
+        self,
+        connection: asyncssh.SSHClientConnection,
+        stream: SessionStream,
+        command: str,
+        *,
+        pty: bool,
+        size: tuple[int, int] | None,
+    ) -> None:
+        await connection.create_session(
+            lambda: stream,
+            command,
+            encoding=None,
+            env={},
+            send_env=[],
+            request_pty="force" if pty else False,
+            term_type=os.environ.get("TERM", "xterm") if pty else None,
+            term_size=size,
+            x11_forwarding=False,
+        )
+
+    def _no_session(self, error: asyncssh.ChannelOpenError) -> TransportFailed:
+        if error.code in (asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, asyncssh.OPEN_CONNECT_FAILED):
+            return TransportFailed(
+                f"{self.label}: {place(self.endpoint)} opens no further session: {error.reason}",
+                hint="MaxSessions in its sshd_config is reached; the harness needs up to 10 beside one another",
+            )
+        return TransportFailed(
+            f"{self.label}: {place(self.endpoint)} does not let commands run: {error.reason}",
+            hint="the account must be allowed to run commands (no ForceCommand, no sftp-only account)",
+        )
+
+    async def _connect(self) -> Attempt:
+        """Raises TransportFailed. A host that turns connections away is asked again for a while."""
+        loop = asyncio.get_running_loop()
+        gate = _gates.setdefault(loop, asyncio.Semaphore(_AT_ONCE))
+        until = time.monotonic() + _TURNED_AWAY_SECONDS
+        pause = 0.05
+        while True:
+            attempt = Attempt(self.endpoint)
+            try:
+                async with gate:
+                    await self._handshake(attempt)
+                return attempt
+            except (Exception, asyncio.CancelledError) as error:
+                self._end_proxy()
+                if isinstance(error, asyncio.CancelledError):
+                    raise
+                if not _turned_away(error, attempt) or time.monotonic() + pause > until:
+                    raise explained(self.label, error, attempt, CONNECT_SECONDS) from error
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(pause * 1.7, 2.0)
+
+    async def _handshake(self, attempt: Attempt) -> None:
+        options = self._options(attempt)
+        if self.endpoint.proxy_command is not None:
+            loop = asyncio.get_running_loop()
+            self._proxy = await loop.run_in_executor(None, Proxy, self.endpoint)
+            options["sock"] = self._proxy.socket
+        await asyncssh.connect(self.endpoint.host, **options)
+
+    def _end_proxy(self) -> None:
+        proxy, self._proxy = self._proxy, None
+        if proxy is not None:
+            proxy.close()
+
+    def _options(self, attempt: Attempt) -> dict[str, Any]:
+        """For asyncssh. What is left out it takes from the user's ssh config, where that is honoured."""
+        endpoint = self.endpoint
+        options: dict[str, Any] = {
+            "client_factory": lambda: attempt,
+            "connect_timeout": CONNECT_SECONDS,
+            "login_timeout": CONNECT_SECONDS,
+            "keepalive_interval": _KEEPALIVE,
+            "config": _configs() if endpoint.use_config else None,
+        }
+        if not endpoint.use_config:
+            # The cheapest that every sshd of the last ten years has: a handshake is most of a short run.
+            options |= {"kex_algs": "^curve25519-sha256", "encryption_algs": "^aes128-gcm@openssh.com"}
+            options |= {"gss_host": None, "x509_trusted_certs": None}
+        if endpoint.port is not None:
+            options["port"] = endpoint.port
+        if endpoint.user is not None:
+            options["username"] = endpoint.user
+        if endpoint.known_hosts is not None:
+            options["known_hosts"] = endpoint.known_hosts
+        if endpoint.proxy_jump is not None:
+            options["tunnel"] = endpoint.proxy_jump
+        return options | self._credentials()
+
+    def _credentials(self) -> dict[str, Any]:
+        endpoint = self.endpoint
+        options: dict[str, Any] = {}
+        password = _password(endpoint)
+        if password is not None:
+            options["password"] = password
+        if endpoint.identities:
+            locked = [path for path in endpoint.identities if _is_locked(path)]
+            options["client_keys"] = [path for path in endpoint.identities if path not in locked]
+            # With one that is locked the agent may help, but by no other key than that.
+            options["agent_path"] = os.environ.get("SSH_AUTH_SOCK") if locked else None
+            if locked:
+                options["agent_identities"] = [f"{path}.pub" for path in locked if Path(f"{path}.pub").exists()]
+        elif password is not None and not endpoint.use_config:
+            options["client_keys"] = None
+        return options
+
+
+def _turned_away(error: BaseException, attempt: Attempt) -> bool:
+    """As sshd does when too many are at its door, and never when nobody listens there."""
+    if attempt.connection is None or attempt.greeted:
+        return False
+    return isinstance(error, (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError))
+
+
+def _configs() -> list[str]:
+    files = (Path("~/.ssh/config").expanduser(), Path("/etc/ssh/ssh_config"))
+    return [str(file) for file in files if os.access(file, os.R_OK)]
+
+
+def _password(endpoint: Ssh) -> str | None:
+    """Raises TransportFailed where it is not to be had."""
+    if endpoint.password_env is not None:
+        try:
+            return os.environ[endpoint.password_env]
+        except KeyError:
+            raise TransportFailed(
+                f"the password for {place(endpoint)} is to come from the variable {endpoint.password_env}, "
+                "which is not set"
+            ) from None
+    if endpoint.password_file is not None:
+        try:
+            return Path(endpoint.password_file).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise TransportFailed(f"the password file {endpoint.password_file} cannot be read: {error}") from error
+    return None
+
+
+def _is_locked(path: str) -> bool:
+    """Whether a passphrase is needed. Raises TransportFailed for what is no key."""
+    try:
+        asyncssh.read_private_key(path)
+    except asyncssh.KeyEncryptionError:
+        return True
+    except asyncssh.KeyImportError as error:
+        if "passphrase" in str(error).lower():
+            return True
+        raise TransportFailed(f"the identity file {path} is no private key: {error}") from error
+    except OSError as error:
+        raise TransportFailed(f"the identity file {path} cannot be read: {error.strerror or error}") from error
+    return False

@@ -1,0 +1,132 @@
+"""Faults as a scenario asks for them, on real sandboxes: each ends in time, in words that name the cause, undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from harness import registry
+from tests.projects import Project, task
+
+pytestmark = [pytest.mark.cargo, pytest.mark.sandbox, pytest.mark.root]
+
+SEQUENCE = ["create", "converge", "side_effect", "destroy"]
+SLOW = [task("first", "sleep 0.3"), task("second", "sleep 5"), task("third", "true")]
+
+
+@pytest.fixture(autouse=True)
+def _native_works() -> None:
+    problems = registry.driver("native").diagnose()
+    if problems:
+        pytest.skip("; ".join(str(problem) for problem in problems))
+
+
+def scenario(project: Project, *faults: Mapping[str, Any], timeout: float = 60, **keys: Any) -> None:
+    project.scenario(
+        driver="native",
+        tasks=keys.pop("tasks", None),
+        provisioner={"side_effect": [{"fault": dict(fault)} for fault in faults], **keys.pop("provisioner", {})},
+        scenario={"timeout_seconds": timeout, "test_sequence": keys.pop("sequence", SEQUENCE)},
+        **keys,
+    )
+
+
+def clean(project: Project) -> None:
+    assert [one for one in registry.driver("native").instances() if one.project == project.folder] == []
+
+
+def outcome(project: Project, step: str = "converge") -> tuple[str, str]:
+    """The outcome of a step, and all that was said."""
+    report = project.report()
+    [found] = [one for one in report.steps if one.step == step]
+    results = report.execution_result.host_results if report.execution_result else []
+    errors = [result.error or "" for result in results]
+    return found.outcome, "\n".join([found.reason or "", *errors])
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("disk-full", "No space left"), ("read-only", "Read-only file system"), ("noexec", "/tmp: Permission denied")],
+)
+def test_nowhere_to_put_the_binary(project: Project, kind: str, words: str) -> None:
+    scenario(project, {"kind": kind, "during": "converge"}, sequence=["create", "converge", "destroy"])
+    assert project.run("test").code == 2
+    ended, said = outcome(project)
+    assert ended == "error"
+    assert words in said
+    clean(project)
+
+
+def test_a_full_tmp_alone_is_dodged(project: Project) -> None:
+    scenario(project, {"kind": "noexec", "paths": ["/tmp"], "during": "converge"})
+    project.passes("test")
+
+
+def test_the_runner_is_killed_for_want_of_memory(project: Project) -> None:
+    scenario(project, {"kind": "out-of-memory", "after_task": "first"}, tasks=SLOW)
+    assert project.run("test").code == 2
+    ended, said = outcome(project)
+    assert ended == "error"
+    assert "killed by signal 9" in said
+    assert "'second'" in said
+    clean(project)
+
+
+def test_the_platform_dies_at_work(project: Project) -> None:
+    scenario(project, {"kind": "target-killed", "after_task": "first"}, tasks=SLOW)
+    assert project.run("test").code == 2
+    ended, said = outcome(project)
+    assert ended == "error"
+    assert "the platform cannot be reached any more: node1: " in said
+    clean(project)
+
+
+def test_the_platform_stands_still(project: Project) -> None:
+    scenario(project, {"kind": "target-frozen", "after_task": "first"}, tasks=SLOW, timeout=4)
+    assert project.run("test").code == 2
+    ended, said = outcome(project)
+    assert ended == "error"
+    assert "not done after 4 s" in said
+    assert "does not answer" in said
+    clean(project)
+
+
+def test_a_side_effect_is_held_and_undone(project: Project) -> None:
+    scenario(
+        project,
+        {"kind": "target-killed", "seconds": 0.1},
+        sequence=["create", "converge", "side_effect", "idempotence", "destroy"],
+    )
+    project.passes("test")
+    clean(project)
+
+
+def test_a_fault_that_does_not_strike_is_told(project: Project) -> None:
+    scenario(project, {"kind": "out-of-memory", "after_task": "hello", "platform": "node1"})
+    result = project.run("test", "--strict")
+    assert result.code in (1, 2), "either it came too late, or it struck"
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"kind": "disk-ful"}, "did you mean disk-full?"),
+        ({"kind": "connection-cut"}, "give it `connection: ssh`"),
+        ({"kind": "clock-skew"}, "the driver native lacks own-clock"),
+        ({"kind": "target-killed", "platform": "node9"}, "there is no platform 'node9'"),
+        ({"kind": "target-killed", "paths": ["/x"]}, "target-killed has no paths"),
+        ({"kind": "disk-full", "paths": ["x"]}, "should be an absolute path"),
+        ({"kind": "out-of-memory", "during": "push"}, "out-of-memory can be had only with `during: run`"),
+        ({"kind": "target-frozen", "after_task": "a", "during": "push"}, "it means `during: run`"),
+        ({"kind": "target-frozen", "after_task": "nonesuch"}, "which the plan does not have"),
+        ({"kind": "target-frozen", "seconds": -1}, "seconds"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_made(project: Project, fault: dict[str, Any], words: str) -> None:
+    scenario(project, fault, sequence=["create", "converge", "side_effect", "destroy"])
+    result = project.run("test")
+    assert result.code == 2
+    assert words in result.text
+    assert "created by" not in result.text

@@ -1,0 +1,277 @@
+"""molecule.yml as Molecule has it: everything that is said of Ansible, its defaults, and what is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.drivers.docker.options import DockerOptions
+from harness.models.scenario import AnsibleSettings, Scenario
+from harness.scenario import Overrides
+from tests.scenario.conftest import Load, problems_of
+
+FULL = """\
+dependency:
+  name: shell
+  command: ./get.sh
+  options: {force: true}
+  env: {TOKEN: 1}
+driver:
+  name: docker
+  options:
+    managed: true
+    login_cmd_template: ssh {instance}
+    ansible_connection_options: {ansible_connection: local}
+  ssh_connection_options: [-o ControlMaster=no]
+  safe_files: [keys/*]
+prerun: false
+role_name_check: 2
+platforms:
+  - name: web-1
+    image: "${DISTRO:-debian}:12"
+    groups: [web, all]
+    children: [front]
+    command: ""
+    privileged: false
+    memory: 536870912
+    etc_hosts: "{'db': '10.0.0.2'}"
+    volumes: [/sys/fs/cgroup:/sys/fs/cgroup:ro]
+    tmpfs: [/run]
+    pull: true
+    force: true
+    docker_host: unix://run/docker.sock
+    mounts: [{type: bind, source: /a, target: /b, read_only: true}, {type: tmpfs, target: /c}]
+  - {name: db_1, image: x, pre_build_image: true, command: /sbin/init, cgroupns_mode: host}
+provisioner:
+  name: ansible
+  playbooks:
+    converge: ../shared/site.yml
+    side_effect: null
+    docker: {prepare: raw.yml}
+    vagrant: {prepare: none.yml}
+  config_options: {defaults: {callbacks_enabled: timer}}
+  connection_options: {ansible_user: root}
+  options: {vv: true, skip-tags: slow}
+  ansible_args: [--diff, --forks, 3]
+  env: {A: 1, B: true}
+  inventory:
+    hosts: {all: {vars: {x: 1}}}
+    host_vars: {web-1: {port: 80}, localhost: }
+    group_vars: {web: {tls: false}}
+  log: false
+verifier: {name: testinfra, options: {v: 1}, env: {C: c}, directory: checks}
+"""
+
+
+@pytest.fixture
+def files(project: Path) -> Path:
+    """Playbooks beside the scenario `web`."""
+    folder = project / "molecule" / "web"
+    (folder / "checks").mkdir(parents=True)
+    (project / "molecule/shared").mkdir()
+    for name in ("../shared/site.yml", "raw.yml", "verify.yml", "side_effect.yml"):
+        (folder / name).write_text("[]\n")
+    return folder
+
+
+def settings_of(scenario: Scenario) -> AnsibleSettings:
+    assert scenario.provisioner.ansible is not None
+    return scenario.provisioner.ansible
+
+
+def test_every_key_arrives(load: Load, files: Path) -> None:
+    scenario = load(FULL)
+    settings = settings_of(scenario)
+    assert {step: path.resolve() for step, path in settings.playbooks.items()} == {
+        "converge": files.parent / "shared/site.yml",
+        "prepare": files / "raw.yml",
+        "verify": files / "verify.yml",
+    }
+    assert settings.config_options == {"defaults": {"callbacks_enabled": "timer"}}
+    assert settings.connection_options == {"ansible_user": "root"}
+    assert settings.options == {"vv": True, "skip-tags": "slow"}
+    assert settings.ansible_args == ("--diff", "--forks", "3")
+    assert settings.hosts == {"all": {"vars": {"x": 1}}}
+    assert scenario.provisioner.inventory.hosts_vars == {"web-1": {"port": 80}, "localhost": {}}
+    assert scenario.provisioner.inventory.group_vars == {"web": {"tls": False}}
+    assert scenario.provisioner.env == {"A": "1", "B": "true"}
+    assert settings.children == {"web": ("front",), "all": ("front",)}
+    assert (settings.prerun, settings.role_name_check, settings.log) == (False, 2, False)
+    assert (settings.driver, settings.managed, settings.login_cmd_template) == ("docker", True, "ssh {instance}")
+    assert settings.driver_connection_options == {"ansible_connection": "local"}
+    assert settings.ssh_connection_options == ("-o ControlMaster=no",)
+    assert settings.safe_files == ("keys/*",)
+    dependency = settings.dependency
+    assert (dependency.name, dependency.command, dependency.env) == ("shell", "./get.sh", {"TOKEN": "1"})
+    assert (scenario.verifier.name, scenario.verifier.directory) == ("testinfra", files / "checks")
+    assert scenario.timeout_seconds > 3600
+
+
+def test_platforms_of_docker_mean_what_they_mean_there(load: Load, files: Path) -> None:
+    web, db = load(FULL).platforms
+    assert (web.driver, web.image, web.groups) == ("docker", "debian:12", ("web", "front"))
+    assert isinstance(web.options, DockerOptions)
+    assert isinstance(db.options, DockerOptions)
+    assert not web.options.pre_build_image
+    assert (web.options.command, web.options.override_command) == (None, False)
+    assert (web.options.memory, web.options.etc_hosts) == ("536870912b", {"db": "10.0.0.2"})
+    assert web.options.docker_host == "unix:///run/docker.sock"
+    assert [mount.target for mount in web.options.mounts] == ["/b", "/c"]
+    assert (web.options.pull, web.options.command_handling) == ("always", "compatibility")
+    assert (db.options.pre_build_image, db.options.command) == (True, "/sbin/init")
+
+
+def test_what_is_not_said_has_molecules_defaults(load: Load, project: Path) -> None:
+    scenario = load("platforms: [{name: a}]\n")
+    settings = settings_of(scenario)
+    assert (scenario.driver, scenario.verifier.name, settings.driver) == ("default", "ansible", "default")
+    assert settings.dependency == type(settings.dependency)()
+    assert (settings.prerun, settings.role_name_check, settings.managed, settings.log) == (True, 1, True, True)
+    assert settings.playbooks == {}
+    assert not scenario.warnings
+
+
+def test_a_file_may_say_nothing_at_all_beside_its_sections(load: Load) -> None:
+    scenario = load("dependency:\ndriver:\n  name: docker\nplatforms:\nprovisioner:\nverifier:\n")
+    assert (scenario.driver, scenario.platforms) == ("docker", ())
+
+
+def test_molecules_variables_and_document(load: Load, files: Path, project: Path) -> None:
+    scenario = load(FULL)
+    settings = settings_of(scenario)
+    ephemeral = project / ".harness/ephemeral/web"
+    assert settings.ephemeral == ephemeral
+    assert settings.environment["MOLECULE_FILE"] == str(ephemeral / "molecule.yml")
+    assert settings.environment["MOLECULE_INVENTORY_FILE"] == str(ephemeral / "inventory/ansible_inventory.yml")
+    assert settings.environment["MOLECULE_SCENARIO_DIRECTORY"] == str(files)
+    assert settings.environment["MOLECULE_DRIVER_NAME"] == "docker"
+    assert settings.environment["MOLECULE_VERIFIER_NAME"] == "testinfra"
+    document = settings.document
+    assert document["prerun"] is False
+    assert document["scenario"]["name"] == "web"  # type: ignore[index,call-overload]
+    assert document["platforms"][0]["command"] == ""  # type: ignore[index,call-overload]
+    # Old and new names for the same, so that create.yml of either age finds it.
+    assert document["provisioner"]["env"] == document["ansible"]["env"] == {"A": 1, "B": True}  # type: ignore[index,call-overload]
+    assert document["provisioner"]["playbooks"]["cleanup"] == "cleanup.yml"  # type: ignore[index,call-overload]
+    assert document["driver"]["provider"] == {"name": None}  # type: ignore[index,call-overload]
+
+
+def test_the_newer_section_says_the_same(load: Load, files: Path) -> None:
+    settings = settings_of(
+        scenario := load(
+            "platforms: [{name: a}]\n"
+            "ansible:\n  cfg: {defaults: {forks: 2}}\n  env: {A: b}\n  playbooks: {converge: raw.yml}\n"
+            "  executor: {backend: ansible-playbook, args: {ansible_playbook: [-i, hosts.yml]}}\n"
+        )
+    )
+    assert settings.config_options == {"defaults": {"forks": 2}}
+    assert scenario.provisioner.env == {"A": "b"}
+    assert settings.playbooks["converge"] == files / "raw.yml"
+    assert settings.ansible_args == ("-i", "hosts.yml")
+    assert settings.document["provisioner"]["config_options"] == {"defaults": {"forks": 2}}  # type: ignore[index,call-overload]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("provisoner: {name: binary}\nplatforms: [{name: a, inti: x}]", "did you mean provisioner?"),
+        ("shared_state: true", "shared_state: is not supported"),
+        ("ansible: {executor: {backend: ansible-navigator}}", "ansible-navigator is not supported"),
+        ("ansible: {env: {A: b}}\nprovisioner: {env: {A: c}}", "provisioner.env says it already"),
+        ("driver: {name: vagrant}\nplatforms: [{name: a, box: x}]", "Molecule's driver vagrant is not supported"),
+        ("driver: {name: dokcer}", "there is no driver named 'dokcer'; did you mean docker?"),
+        (
+            "driver: {name: docker}\nplatforms: [{name: a, kill_signal: HUP}]",
+            "platforms[0].kill_signal: a container is",
+        ),
+        (
+            "driver: {name: docker}\nplatforms: [{name: a, mounts: [{type: npipe, target: /a}]}]",
+            "platforms[0].mounts[0].type: should be",
+        ),
+        ("driver: {name: podman}\nplatforms: [{name: a, rootless: true}]", "platforms[0].rootless: is not supported"),
+        ("driver: {name: docker}\nplatforms: [{name: a, privileged: maybe}]", "should be true or false, not 'maybe'"),
+        ("driver: {name: docker}\nplatforms: [{name: a}, {name: a}]", "platforms[0] has this name, too"),
+        ("verifier: {name: goss}", "should be 'testinfra' or 'ansible', not 'goss'"),
+        ("verifier: {direktory: x}", "verifier.direktory: unknown key; did you mean directory?"),
+        ("dependency: {name: gilt}", "should be 'galaxy' or 'shell', not 'gilt'"),
+        ("dependency: {name: shell}", "`name: shell` needs a `command`"),
+        ("role_name_check: 3", "should be 0, 1 or 2, not 3"),
+        ("provisioner: {inventory: {links: {host_vars: nowhere}}}", "there is no molecule/web/nowhere"),
+        ("provisioner: {ansible_args: --diff}", "should be a list, not '--diff'"),
+        ("provisioner: {config_options: {defaults: 3}}", "should be a mapping, not 3"),
+        ("scenario: {test_sequence: [side_effect a.yml, converge b.yml]}", "the step converge takes no arguments"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(load: Load, text: str, words: str) -> None:
+    found = problems_of(lambda: load(text))
+    assert len(found) == 1, found
+    assert words in found[0]
+    assert found[0].startswith("molecule/web/molecule.yml:")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("provisioner: {playboks: {}}", "provisioner.playboks: no key that Molecule reads; did you mean playbooks?"),
+        ("provisioner: {playbooks: {convrege: x.yml}}", "no step of a playbook; did you mean converge?"),
+        ("provisioner: {playbooks: {prepare: x.yml}}", "there is no file molecule/web/x.yml"),
+        ("provisioner: {inventory: {hostvars: {}}}", "did you mean host_vars?"),
+        ("driver: {name: docker}\nplatforms: [{name: a, priviledged: true}]", "did you mean privileged?"),
+        ("provisioner: {lint: {name: ansible-lint}}", "provisioner.lint: no key that Molecule reads"),
+        ("lint: {name: yamllint}", "Molecule has dropped it"),
+        ("verifier: {name: testinfra, lint: {name: flake8}}", "verifier.lint: Molecule has dropped it"),
+        ("verifier: {directory: nowhere}", "there is no folder molecule/web/nowhere"),
+        ("verifier: {additional_files_or_dirs: ['../x*']}", "nothing matches '../x*'"),
+    ],
+)
+def test_what_molecule_passes_over_in_silence_gets_a_word(load: Load, text: str, words: str) -> None:
+    warnings = [str(warning) for warning in load(text).warnings]
+    assert len(warnings) == 1, warnings
+    assert words in warnings[0]
+
+
+def test_another_driver_by_option_takes_what_it_knows(load: Load) -> None:
+    scenario = load(
+        "driver: {name: docker}\nplatforms: [{name: a, image: debian-12, privileged: true, pre_build_image: true}]\n",
+        Overrides(driver="native"),
+    )
+    assert (scenario.driver, scenario.platforms[0].driver) == ("native", "native")
+
+
+def test_drivers_may_mix(load: Load) -> None:
+    scenario = load("driver: {name: docker}\nplatforms: [{name: a}, {name: b, driver: native, network: host}]\n")
+    assert [platform.driver for platform in scenario.platforms] == ["docker", "native"]
+
+
+def test_podman_is_docker_at_podmans_socket(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTAINER_HOST", "unix:///run/x.sock")
+    scenario = load("driver: {name: podman}\nplatforms: [{name: a, image: x, network: host}]\n")
+    options = scenario.platforms[0].options
+    assert isinstance(options, DockerOptions)
+    assert (scenario.driver, options.docker_host, options.network_mode) == ("docker", "unix:///run/x.sock", "host")
+    assert settings_of(scenario).environment["MOLECULE_DRIVER_NAME"] == "podman"
+
+
+def test_playbook_yml_is_what_converge_yml_was(load: Load, project: Path) -> None:
+    folder = project / "molecule/web"
+    folder.mkdir(parents=True)
+    (folder / "playbook.yml").write_text("[]\n")
+    scenario = load("platforms: [{name: a}]\n")
+    assert settings_of(scenario).playbooks == {"converge": folder / "playbook.yml"}
+    assert "rename it" in str(scenario.warnings[0])
+
+
+def test_links_take_the_place_of_what_is_written(load: Load, project: Path) -> None:
+    (project / "molecule/web/vars").mkdir(parents=True)
+    scenario = load("provisioner: {inventory: {links: {group_vars: vars/}, host_vars: {a: {b: 1}}}}\n")
+    assert settings_of(scenario).links == {"group_vars": project / "molecule/web/vars"}
+    assert "`links` takes the place" in str(scenario.warnings[0])
+
+
+def test_a_base_config_lies_under_it(load: Load, project: Path) -> None:
+    base = project / ".config/molecule/config.yml"
+    base.parent.mkdir(parents=True)
+    base.write_text("driver: {name: docker}\nprovisioner: {env: {A: base, B: base}}\n")
+    scenario = load("platforms: [{name: a}]\nprovisioner: {env: {A: own}}\n")
+    assert (scenario.driver, scenario.provisioner.env) == ("docker", {"A": "own", "B": "base"})
