@@ -53,7 +53,7 @@ class Records:
 
 def message(event: TaskEvent, result: Mapping[str, Any]) -> str:
     """What the task has to say: its own `msg`; of a loop that failed, that of the items that did."""
-    said = "" if result.get("msg") is None else str(result["msg"])
+    said = next((str(result[key]) for key in ("msg", "reason") if result.get(key) is not None), "")
     if event.outcome == "unreachable":
         return f"unreachable: {said.removeprefix('Task failed: ')}"
     if event.outcome not in ("failed", "ignored"):

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.ansible.ephemeral import config_of, inventory_folder, settings_of, write_ephemeral
 from harness.ansible.inventory import Variables, host_variables
 from harness.ansible.job import AnsibleHost, PlaybookJob, PlaybookRun, TaskEvent
-from harness.ansible.project import environment_of
+from harness.ansible.project import environment_of, make_known
 from harness.ansible.records import FACTS, Records
 from harness.deadline import Deadline
 from harness.deploy.records import task_result
@@ -156,7 +156,8 @@ def write_folder(context: Context, hosts: Sequence[AnsibleHost] = ()) -> None:
         from harness.drivers.delegated import variables_of
 
         reached = {name: variables_of(context.fleet.specs[name]) for name in reached}
-    for note in write_ephemeral(context.scenario, reached):
+    notes = make_known(context.scenario) if settings_of(context.scenario).prerun else []
+    for note in [*notes, *write_ephemeral(context.scenario, reached)]:
         context.note(note)
 
 

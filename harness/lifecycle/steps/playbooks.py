@@ -20,6 +20,7 @@ from harness.lifecycle.playbooks import (
     write_folder,
 )
 from harness.lifecycle.steps.converge import judge, mark_converged
+from harness.lifecycle.steps.faults import after_faults, disturbed
 from harness.lifecycle.steps.scripts import mark_prepared
 from harness.lifecycle.steps.verify import verify as verify_by_testinfra
 from harness.models.results import CheckResult, HostExecutionResult
@@ -122,7 +123,10 @@ def verify(context: Context) -> None:
     context.ledger.verification = outcome
     context.observer.verified(context.scenario.name, outcome)
     for each in played:
-        _judge(context, each)
+        judge({host: result for host, result in each.results().items() if result.error}, ())
+        judge_run(each)
+    if outcome.failed:
+        raise StepFailed(f"{outcome.failed} of {outcome.tests_run} checks failed", outcome="failed")
     if outcome.tests_run == 0:
         names = ", ".join(playbook.name for playbook in playbooks)
         raise StepFailed(f"nothing was tested: {names} ran no task on any platform", outcome="failed")
@@ -217,10 +221,10 @@ def _check(host: str, record: TaskRecord) -> CheckResult:
 _STEPS: Mapping[str, Callable[[Context], None]] = {
     "syntax": syntax,
     "prepare": prepare,
-    "converge": converge,
+    "converge": disturbed(converge),
     "check": check,
     "idempotence": idempotence,
-    "side_effect": side_effect,
+    "side_effect": after_faults(side_effect),
     "verify": verify,
     "cleanup": cleanup,
 }
