@@ -140,6 +140,8 @@ def fake_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "fake"
     monkeypatch.setenv("HARNESS_FAKE", "1")
     monkeypatch.setenv("HARNESS_FAKE_DIR", str(folder))
+    # What they keep would lie in the user's own cache folder. Tests of snapshots have one of their own.
+    monkeypatch.setenv("HARNESS_SNAPSHOTS_ENABLED", "false")
     return folder
 
 

@@ -33,6 +33,7 @@ VERBS: dict[str, str] = {
     "plan": "Validate, show or draw an execution plan.",
     "compile": "Compile a plan into binaries.",
     "fixtures": "List, show, validate or generate fixtures.",
+    "snapshot": "List, make, restore, delete or prune snapshots.",
     "images": "List, build or prune images.",
     "init": "Start a scenario in this folder.",
     "doctor": "Say what this machine can do, and what is missing.",

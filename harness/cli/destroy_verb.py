@@ -42,7 +42,9 @@ def _orphans() -> int:
     from harness.lifecycle.workspace import Workspace
 
     reaped = destroy_orphans(Workspace.of(project_or_here()), _tell)
-    if not reaped.removed and not reaped.failed:
+    for line in reaped.snapshots:
+        click.echo(f"removed the snapshot {line}")
+    if not reaped.removed and not reaped.snapshots and not reaped.failed:
         click.echo("no orphans")
     for line in reaped.unasked:
         click.echo(f"not asked: {line}", err=True)

@@ -10,6 +10,9 @@ import click
 from harness.cli.options import Common, common
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.errors import Problem
     from harness.lifecycle.doctor import Diagnosis, Finding
     from harness.scenario import Settings
 
@@ -51,7 +54,7 @@ def _tell(diagnosis: Diagnosis) -> None:
         mark, colour = ("ok", "green") if finding.works else ("no", "red")
         click.secho(f"{mark:<4}", fg=colour, nl=False)
         click.echo(f"{finding.kind} {finding.name}  {finding.detail}".rstrip())
-        for problem in finding.problems:
+        for problem in (*finding.problems, *finding.limits):
             click.echo(f"      {problem}")
             if problem.hint:
                 click.echo(f"        {problem.hint}")
@@ -67,13 +70,16 @@ def _tell(diagnosis: Diagnosis) -> None:
 
 def _to_json(diagnosis: Diagnosis) -> dict[str, object]:
     def one(finding: Finding) -> dict[str, object]:
-        problems = [{"where": p.where, "message": p.message, "hint": p.hint} for p in finding.problems]
+        def told(found: Sequence[Problem]) -> list[dict[str, str | None]]:
+            return [{"where": p.where, "message": p.message, "hint": p.hint} for p in found]
+
         return {
             "kind": finding.kind,
             "name": finding.name,
             "works": finding.works,
             "detail": finding.detail,
-            "problems": problems,
+            "problems": told(finding.problems),
+            "limits": told(finding.limits),
         }
 
     return {

@@ -43,12 +43,16 @@ def _journal(common: Common, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps([asdict(row) for row in rows], indent=2))
     else:
-        header = ("Instance Name", "Driver Name", "Provisioner Name", "Scenario Name", "Created", "Converged")
+        header: tuple[str, ...] = ("Instance Name", "Driver Name", "Provisioner Name", "Scenario Name")
+        header += ("Created", "Converged")
         words = {True: "true", False: "false"}
-        cells = [
+        cells: list[tuple[str, ...]] = [
             (row.instance, row.driver, row.provisioner, row.scenario, words[row.created], words[row.converged])
             for row in rows
         ]
+        if any(row.snapshot for row in rows):  # Molecule's columns, and one more only where it says something
+            header += ("Snapshot",)
+            cells = [(*cell, row.snapshot[:12]) for cell, row in zip(cells, rows, strict=True)]
         click.echo(table(header, cells))
     for fault in broken:
         show(fault)

@@ -32,6 +32,7 @@ class Common:
     base_configs: tuple[Path, ...]
     env_file: Path | None
     lock_timeout: float
+    no_snapshot: bool
     verbose: int
     debug: bool
 
@@ -47,7 +48,8 @@ class Common:
     def settings(self, project: Path) -> Settings:
         from harness.scenario import load_settings
 
-        return load_settings(project, {"harness.workers": self.workers})
+        options = {"harness.workers": self.workers, "snapshots.enabled": False if self.no_snapshot else None}
+        return load_settings(project, options)
 
     def run_options(self, settings: Settings, **more: Any) -> RunOptions:
         import os
@@ -55,7 +57,14 @@ class Common:
         from harness.lifecycle.context import RunOptions
 
         workers = settings.harness.workers or os.cpu_count() or 1
-        return RunOptions(platforms=self.platforms, workers=workers, lock_timeout=self.lock_timeout, **more)
+        return RunOptions(
+            platforms=self.platforms,
+            workers=workers,
+            lock_timeout=self.lock_timeout,
+            snapshots=settings.snapshots.enabled,
+            snapshot_max_age=settings.snapshots.max_age_hours * 3600,
+            **more,
+        )
 
     def observer(self, *, stderr: bool = False) -> Observer:
         import sys
@@ -86,6 +95,7 @@ _OPTIONS = (
         "--lock-timeout", type=click.FloatRange(0), default=600.0, show_default=True, metavar="SECONDS",
         help="How long to wait for another verb on the same scenario.",
     ),
+    click.option("--no-snapshot", is_flag=True, help="Run prepare, whatever is kept of it, and keep nothing."),
     click.option("-v", "--verbose", count=True, help="Tasks and hosts; twice: their output, too."),
     click.option("--debug", is_flag=True, help="Everything, tracebacks of defects included."),
 )  # fmt: skip

@@ -19,7 +19,7 @@ from harness.deadline import Deadline
 from harness.deploy.records import Transcript
 from harness.errors import CommandTimedOut, DeployFailed, HarnessError, TransportFailed
 from harness.models.results import CompilationResult, HostExecutionResult
-from harness.models.runner import TaskRecord
+from harness.models.runner import StateRecord, TaskRecord
 
 _FOLDER_SCRIPT = """
 umask 077
@@ -58,6 +58,12 @@ class BinaryRun:
     on_pushing: Callable[[], None] = lambda: None
     on_start: Callable[[str], None] = lambda task_id: None
     on_record: Callable[[TaskRecord], None] = lambda record: None
+    on_state: Callable[[StateRecord], None] | None = None
+    """When set, the runner tells what each task leaves to later ones, whole: it is shown to nobody."""
+    part: Mapping[str, Any] | None = field(default=None, repr=False)
+    """Only this of the plan (docs/runner-contract.md, "Parts"); wants `on_state`."""
+    on_interrupted: Callable[[str], None] = lambda task_id: None
+    """Told the task that had begun and not ended when the runner did."""
 
 
 def run_binary(job: BinaryRun, *, deadline: Deadline, cancellation: Cancellation) -> HostExecutionResult:
@@ -119,12 +125,15 @@ def _sha256(connection: Connection, path: str, deadline: Deadline) -> str:
 
 
 def _run(job: BinaryRun, path: str, deadline: Deadline, cancellation: Cancellation) -> HostExecutionResult:
-    transcript = Transcript(mask=job.mask)
+    transcript = Transcript(mask=job.mask, on_state=job.on_state or (lambda record: None))
     started = time.monotonic()
     error: str | None
     try:
         process = job.connection.start(
-            [path, "--host", job.host, *job.arguments], stdin=bool(job.secrets), env=job.env or None, cwd="/"
+            [path, "--host", job.host, *_state(job), *job.arguments],
+            stdin=bool(job.secrets) or job.part is not None,
+            env=job.env or None,
+            cwd="/",
         )
         with process, _killed_at(deadline, process) as late, cancellation.stopping(process.kill):
             job.on_event("running")
@@ -139,6 +148,8 @@ def _run(job: BinaryRun, path: str, deadline: Deadline, cancellation: Cancellati
         error = f"the connection broke while the runner was at work: {failure.message}"
         if not transcript.tasks and transcript.running is None:
             raise
+    if transcript.running is not None:
+        job.on_interrupted(transcript.running)
     return HostExecutionResult(
         host=job.host,
         task_results=transcript.results(),
@@ -160,11 +171,11 @@ def _silence(job: BinaryRun) -> str:
 
 
 def _listen(job: BinaryRun, process: Process, transcript: Transcript) -> tuple[int, str]:
-    if job.secrets:
-        frame = json.dumps(dict(job.secrets)).encode()
+    frames = [one for one in (job.secrets or None, job.part) if one is not None]
+    if frames:
         # A runner that ended before it read them tells why by its exit status.
         with suppress(TransportFailed):
-            process.write(struct.pack(">I", len(frame)) + frame)
+            process.write(b"".join(_frame(one) for one in frames))
             process.close_stdin()
     for line in process.lines():
         record = transcript.feed(line)
@@ -174,6 +185,17 @@ def _listen(job: BinaryRun, process: Process, transcript: Transcript) -> tuple[i
             job.on_start(transcript.running)
     ended = process.wait(_TAIL)
     return ended.rc, ended.err
+
+
+def _state(job: BinaryRun) -> list[str]:
+    if job.part is not None:
+        return ["--part"]
+    return ["--state"] if job.on_state is not None else []
+
+
+def _frame(value: Mapping[str, Any]) -> bytes:
+    data = json.dumps(dict(value)).encode()
+    return struct.pack(">I", len(data)) + data
 
 
 @contextmanager

@@ -48,6 +48,8 @@ class HostWork:
     binary: CompilationResult | None = None
     failure: str | None = None
     """Why it has no binary where the decision wanted one."""
+    parts: bool = True
+    """The compiler's runners tell what tasks leave to later ones, and run plans in parts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.models.results import Failed, Skipped, Success, TaskExecutionResult
-from harness.models.runner import ReportRecord, StartRecord, TaskRecord
+from harness.models.runner import ReportRecord, StartRecord, StateRecord, TaskRecord
 
 _SHOWN = 200
 """Characters of a line that is quoted in a message."""
@@ -27,6 +27,8 @@ class Transcript:
     """The task that has begun and not ended."""
     faults: list[str] = field(default_factory=list)
     """What was wrong with the lines, in words."""
+    on_state: Callable[[StateRecord], None] = lambda record: None
+    """Told what a task leaves to later ones, unmasked."""
 
     def feed(self, line: bytes) -> TaskRecord | None:
         """Read one line; returns the record when a task has ended."""
@@ -37,12 +39,22 @@ class Transcript:
             self._fault("a line after the report", text)
             return None
         try:
-            value = self.mask(json.loads(text))
-            return self._take(value, text)
+            value = json.loads(text)
+            if isinstance(value, dict) and value.get("type") == "state":
+                self._take_state(value)
+                return None
+            return self._take(self.mask(value), text)
         except (ValueError, RecursionError) as error:
             what = "a line that is no JSON" if not isinstance(error, ValidationError) else "a record with wrong fields"
             self._fault(what, text)
             return None
+
+    def _take_state(self, value: Any) -> None:
+        """It is whole, so nothing of it is quoted."""
+        try:
+            self.on_state(StateRecord.model_validate(value))
+        except ValidationError:
+            self.faults.append("a state with wrong fields")
 
     def _take(self, value: Any, text: str) -> TaskRecord | None:
         kind = value.get("type") if isinstance(value, dict) else None

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.deploy.means import Deployed, HostWork, Means
-from harness.errors import Unsupported
-from harness.models.config import BinaryOnly
+from harness.models.config import BinaryOnly, ForceSSH, SSHFallback
 
 Strategy = Callable[[Sequence[HostWork], Means], Deployed]
 
@@ -17,4 +16,14 @@ def of(tag: str) -> Strategy:
         from harness.deploy import binary_only
 
         return binary_only.deploy
-    raise Unsupported(f"the strategy {tag}", by="this version", hint="use `strategy: binary-only`")
+    if tag == SSHFallback.tag:
+        from harness.deploy import ssh_fallback
+
+        return ssh_fallback.deploy
+    if tag == ForceSSH.tag:
+        from harness.deploy import force_ssh
+
+        return force_ssh.deploy
+    from harness.deploy import hybrid
+
+    return hybrid.deploy

@@ -7,6 +7,7 @@ instances). A third party adds a driver through the entry point group `harness.d
 from __future__ import annotations
 
 import enum
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -76,6 +77,9 @@ class PlatformSpec:
     arch: str | None = None
     groups: tuple[str, ...] = ()
     options: StrictModel | None = None
+    snapshot: bool | str | None = None
+    """Whether what `prepare` makes of it may be kept as a snapshot; None: where that is sure to change nothing. A
+    name: it starts from the snapshot that a person gave this name."""
     shaping: Shaping | None = None
     """What the way to its sshd is like."""
     strategy: DeploymentStrategy | None = None
@@ -126,6 +130,31 @@ class Snapshot:
     """Bytes on disk."""
     missing: tuple[str, ...] = ()
     """What it does not hold: processes, tmpfs, volumes."""
+    digest: str = ""
+    """What the driver knows its content by: another one under the same key is another snapshot."""
+    used: tuple[str, ...] = ()
+    """Ids of the instances that lie on it; only `Site.snapshots` tells them."""
+
+    @property
+    def automatic(self) -> bool:
+        """Made by the harness itself, under a key that is a hash."""
+        return is_automatic(self.key)
+
+
+def is_automatic(key: str) -> bool:
+    return re.fullmatch("[0-9a-f]{64}", key) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a new instance of a platform begins as: all that the key of a snapshot of it has to know."""
+
+    digest: str
+    """Another one whenever an instance made now would begin otherwise: its image, and the format of its state."""
+    unsure: str | None = None
+    """Why the digest cannot tell for sure. Then a snapshot is made only where the platform asks for it."""
+    outside: tuple[str, ...] = ()
+    """Volumes and shares: what `prepare` may write to that no snapshot holds."""
 
 
 class Site(AbstractContextManager["Site"], ABC):
@@ -171,8 +200,17 @@ class Site(AbstractContextManager["Site"], ABC):
         """Publish the present state atomically under `key`: a reader sees the old one or the new one."""
         raise self._unsupported(Capability.SNAPSHOT)
 
+    def origin(self, spec: PlatformSpec) -> Origin:
+        """What an instance of it begins as. It may fetch or build the image, as `create` would. Raises ImageFailed."""
+        return Origin("", unsure=f"the {self.name} driver does not say what its platforms begin as")
+
     def snapshots(self) -> list[Snapshot]:
+        """The automatic ones of all projects, and those that people gave a name in this scenario, oldest first."""
         raise self._unsupported(Capability.SNAPSHOT)
+
+    def find_snapshot(self, platform: str, key: str) -> Snapshot | None:
+        """None where there is none, or one that can be seen to be damaged."""
+        return next((one for one in self.snapshots() if (one.platform, one.key) == (platform, key)), None)
 
     def delete_snapshot(self, snapshot: Snapshot) -> None:
         raise self._unsupported(Capability.SNAPSHOT)
@@ -228,6 +266,11 @@ class Driver(ABC):
     @abstractmethod
     def diagnose(self) -> list[Problem]:
         """Why this driver cannot work here, each with a cure; empty when it can. No side effects."""
+
+    def systemd_trial(self) -> PlatformSpec | None:
+        """A platform with `init: systemd` that could be made at once: nothing has to be built or fetched for it.
+        `harness doctor` boots it. None where there is none."""
+        return None
 
     @abstractmethod
     def open(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> Site:

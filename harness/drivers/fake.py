@@ -46,13 +46,16 @@ from harness.drivers.base import (
     Driver,
     Instance,
     InstanceRecord,
+    Origin,
     PlatformSpec,
     RunId,
     ScenarioRef,
     Site,
     Snapshot,
+    is_automatic,
 )
 from harness.drivers.fake_system import NAME, State, System, copy_tree, kill_processes, processes_of
+from harness.drivers.trees import tree_digest
 from harness.errors import DriverFailed, InstanceGone, NotReady, Problem
 from harness.models.endpoint import Endpoint, Local
 from harness.models.serde import StrictModel
@@ -86,6 +89,10 @@ class Fault(StrictModel):
 
 class FakeOptions(StrictModel):
     faults: dict[Operation, Annotated[Fault, BeforeValidator(_from_shorthand)]] = Field(default_factory=dict)
+    volumes: list[str] = Field(default_factory=list)
+    """What it says lies outside of its snapshots."""
+    unsure: str | None = None
+    """Why it says that nobody can tell what it begins as."""
 
 
 class FakeSite(Site):
@@ -110,13 +117,20 @@ class FakeSite(Site):
                 made.append(Instance(spec, state.record()))
                 self._strike(spec, "create", "middle")
                 if spec.name in bases:
-                    copy_tree(self._snapshot(bases[spec.name].key, spec.name), self._root(state.id))
+                    state = self._begin_as(state, bases[spec.name])
                 self.system.update(state.model_copy(update={"status": "running"}))
         except BaseException:
             for instance in made:
                 self.system.remove(instance.record.id)
             raise
         return [self._again(instance) for instance in made]
+
+    def _begin_as(self, state: State, base: Snapshot) -> State:
+        source = self._snapshot(base.key, state.platform)
+        if not source.is_dir():
+            raise DriverFailed(f"{state.platform}: there is no snapshot {base.key!r}")
+        copy_tree(source, self._root(state.id))
+        return state.model_copy(update={"base": str(source)})
 
     def adopt(self, spec: PlatformSpec, record: InstanceRecord) -> Instance:
         self._strike(spec, "adopt")
@@ -180,17 +194,31 @@ class FakeSite(Site):
                 shutil.rmtree(leftover, ignore_errors=True)
         return self._described(target, key)
 
+    def origin(self, spec: PlatformSpec) -> Origin:
+        options = spec.options if isinstance(spec.options, FakeOptions) else FakeOptions()
+        return Origin(spec.image or "an empty folder", unsure=options.unsure, outside=tuple(options.volumes))
+
     def snapshots(self) -> list[Snapshot]:
+        used: dict[str, list[str]] = {}
+        for state in self.system.states():
+            used.setdefault(state.base, []).append(state.id)
         found = [
             folder
             for scope in (self._scope, "shared")
             for folder in self.system.snapshots.glob(f"{scope}/*/*")
             if folder.name[0] != "."
         ]
-        return [self._described(folder, folder.name) for folder in sorted(found)]
+        described = [self._described(folder, folder.name, used.get(str(folder), ())) for folder in found]
+        return sorted(described, key=lambda snapshot: snapshot.created)
+
+    def find_snapshot(self, platform: str, key: str) -> Snapshot | None:
+        folder = self._snapshot(key, platform)
+        return self._described(folder, key) if folder.is_dir() else None
 
     def delete_snapshot(self, snapshot: Snapshot) -> None:
-        shutil.rmtree(self._snapshot(snapshot.key, snapshot.platform), ignore_errors=True)
+        folder = self._snapshot(snapshot.key, snapshot.platform)
+        for one in (folder, *(folder.parent.glob(f".*-{folder.name}") if snapshot.automatic else ())):
+            shutil.rmtree(one, ignore_errors=True)
 
     def revert(self, instance: Instance, snapshot: Snapshot, deadline: Deadline) -> Endpoint:
         self._strike(instance.spec, "revert", "start")
@@ -208,7 +236,7 @@ class FakeSite(Site):
         (home / ("off" if state.status == "stopped" else "root")).rename(home / "old")
         fresh.rename(home / "root")
         shutil.rmtree(home / "old", ignore_errors=True)
-        self.system.update(state.model_copy(update={"status": "running"}))
+        self.system.update(state.model_copy(update={"status": "running", "base": str(source)}))
         return self.wait_ready(instance, deadline)
 
     def freeze(self, instance: Instance) -> None:
@@ -270,15 +298,16 @@ class FakeSite(Site):
 
     def _snapshot(self, key: str, platform: str) -> Path:
         """A name that a person gave means something in its scenario only; a hash means the same everywhere."""
-        scope = "shared" if re.fullmatch("[0-9a-f]{64}", key) else self._scope
+        scope = "shared" if is_automatic(key) else self._scope
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", key):
             raise DriverFailed(f"{key!r} is no name for a snapshot", hint="use letters, digits, '.', '_' and '-'")
         return self.system.snapshots / scope / platform / key
 
-    def _described(self, folder: Path, key: str) -> Snapshot:
+    def _described(self, folder: Path, key: str, used: Sequence[str] = ()) -> Snapshot:
         size = sum(entry.lstat().st_size for entry in folder.rglob("*"))
         created = folder.stat().st_mtime
-        return Snapshot(NAME, key, folder.parent.name, created, size, missing=("processes",))
+        digest = tree_digest(folder)
+        return Snapshot(NAME, key, folder.parent.name, created, size, ("processes",), digest, tuple(used))
 
     def _due(self, spec: PlatformSpec, operation: Operation) -> Fault | None:
         fault = spec.options.faults.get(operation) if isinstance(spec.options, FakeOptions) else None

@@ -36,6 +36,8 @@ class State(StrictModel):
     status: Literal["creating", "running", "stopped", "frozen"]
     created: float
     creator: int
+    base: str = ""
+    """The folder of the snapshot that it began as."""
 
     def record(self) -> InstanceRecord:
         return InstanceRecord(

@@ -35,6 +35,8 @@ class Binaries:
     of_host: Mapping[str, CompilationResult]
     failures: Mapping[str, str]
     """Why there is no binary for a host that would have had one, and that may go without."""
+    parts: bool
+    """As the compiler's Honours have it."""
 
 
 def compile_plan(
@@ -64,7 +66,9 @@ def compile_plan(
         }
     )
     outcome = _compile_all(context, checked.compiler, payloads, wanted, step)
-    return _binaries(context, hosts, payloads, decisions, targets, outcome)
+    compiled, failures = _compiled(context, payloads, targets, outcome)
+    of_host = {host: payload for payload in payloads for host in payload.run_on}
+    return Binaries(frozenset(hosts), of_host, decisions, compiled, failures, compiler.honours().parts)
 
 
 def _tell(context: Context, decisions: Mapping[str, Decision], step: str) -> None:
@@ -81,15 +85,10 @@ def _targets(context: Context, decisions: Mapping[str, Decision], facts: Mapping
     return all_done(context.each(hosts, lambda host: target_for(facts[host])), stage="compile")
 
 
-def _binaries(
-    context: Context,
-    hosts: Sequence[str],
-    payloads: Sequence[Payload],
-    decisions: Mapping[str, Decision],
-    targets: Mapping[str, str],
-    outcome: Outcome[CompilationResult],
-) -> Binaries:
-    """Raises StepFailed (stage compile) where a host that must have a binary has none."""
+def _compiled(
+    context: Context, payloads: Sequence[Payload], targets: Mapping[str, str], outcome: Outcome[CompilationResult]
+) -> tuple[dict[str, CompilationResult], dict[str, str]]:
+    """Each host's binary, or why it goes without. Raises StepFailed (stage compile) where one may not."""
     compiled: dict[str, CompilationResult] = {}
     failures: dict[str, str] = {}
     fatal: dict[str, BaseException] = {}
@@ -106,8 +105,7 @@ def _binaries(
                 fatal[targets[host]] = outcome.failed[name]
     if fatal:
         raise StepFailed(describe_all(fatal), outcome="error", stage="compile")
-    of_host = {host: payload for payload in payloads for host in payload.run_on}
-    return Binaries(frozenset(hosts), of_host, decisions, compiled, failures)
+    return compiled, failures
 
 
 def _job(number: int, target: str) -> str:

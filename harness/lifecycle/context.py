@@ -60,6 +60,10 @@ class RunOptions:
     lock_timeout: float = 600.0
     timeout: float | None = None
     """Seconds for the whole run; the scenario's own when None."""
+    snapshots: bool = True
+    """Whether what `prepare` makes is kept, and gone on from."""
+    snapshot_max_age: float = 86400.0
+    """Seconds; an older snapshot is made anew."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,8 @@ class Context:
     cancellation: Cancellation = field(default_factory=Cancellation)
     step_arguments: tuple[str, ...] = ()
     """What the sequence says after the step's name: `side_effect reboot.yml`."""
+    steps: tuple[str, ...] = ()
+    """What the run walks."""
     only: frozenset[str] | None = None
     """When set, these platforms alone are looked at."""
     plans: dict[Path, CheckedPlan] = field(default_factory=dict)

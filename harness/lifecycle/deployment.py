@@ -95,6 +95,7 @@ def _works(context: Context, binaries: Binaries, connections: Mapping[str, Conne
                 endpoint=endpoint,
                 binary=binaries.of_host.get(host),
                 failure=binaries.failures.get(host),
+                parts=binaries.parts,
             )
         )
     return works

@@ -6,6 +6,7 @@ import platform as machine
 from dataclasses import dataclass, field
 
 from harness import __version__, registry
+from harness.drivers.base import Driver
 from harness.errors import HarnessError, Problem
 
 
@@ -18,6 +19,8 @@ class Finding:
     works: bool
     problems: tuple[Problem, ...] = ()
     detail: str = ""
+    limits: tuple[Problem, ...] = ()
+    """What of it does not work as it should, though it works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Diagnosis:
 
 
 def diagnose() -> Diagnosis:
-    """Ask every driver and compiler. No side effects but the cache folder."""
+    """Ask every driver and compiler. No side effects but the cache folder, and a platform that is gone at the end."""
     findings = [_driver(name) for name in registry.names(registry.DRIVERS)]
     findings += [_compiler(name) for name in registry.names(registry.COMPILERS)]
     return Diagnosis(tuple(findings), _versions(), _cache())
@@ -52,7 +55,17 @@ def _driver(name: str) -> Finding:
     except HarnessError as error:
         return Finding("driver", name, False, (Problem("", error.message, error.hint),))
     capabilities = ", ".join(sorted(capability.value for capability in driver.capabilities))
-    return Finding("driver", name, not problems, problems, capabilities)
+    limits = () if problems else tuple(_limits(driver))
+    return Finding("driver", name, not problems, problems, capabilities, limits)
+
+
+def _limits(driver: Driver) -> list[Problem]:
+    from harness.lifecycle.units import tried
+
+    try:
+        return tried(driver)
+    except HarnessError as error:
+        return [Problem("", error.message, error.hint)]
 
 
 def _compiler(name: str) -> Finding:

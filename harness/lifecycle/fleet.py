@@ -12,7 +12,7 @@ from typing import Self
 from harness import registry
 from harness.connections.base import Connection
 from harness.deadline import Deadline
-from harness.drivers.base import Driver, Instance, PlatformSpec, RunId, ScenarioRef, Site
+from harness.drivers.base import Driver, Instance, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
 from harness.errors import HarnessError, InstanceGone
 from harness.faults.ways import Ways
 from harness.lifecycle.journal import InstanceRow, Journal, spec_digest
@@ -29,6 +29,8 @@ class Member:
     site: Site
     fresh: bool
     prepared: bool = False
+    snapshot: str = ""
+    """The key of the snapshot that it started from, or went on from."""
     converged_run: RunId | None = None
     converged_plan: str | None = None
     endpoint: Endpoint | None = None
@@ -108,19 +110,20 @@ class Fleet:
                 f"{spec.name} was made from a platform that has since been changed in the scenario; "
                 f"it is used as it is (harness destroy -s {self.ref.name} makes way for the new one)"
             )
-        site = self._site(spec.driver)
+        site = self.site(spec.driver)
         instance = site.adopt(spec, row.record(self.ref.project))
         self.members[spec.name] = Member(
-            spec, instance, site, False, row.prepared, row.converged_run, row.converged_plan
+            spec, instance, site, False, row.prepared, row.snapshot, row.converged_run, row.converged_plan
         )
 
-    def create(self, driver: str, names: Sequence[str]) -> None:
-        """Create these platforms of one driver; written down before, and again when they exist."""
+    def create(self, driver: str, names: Sequence[str], bases: Mapping[str, Snapshot] | None = None) -> None:
+        """Create these platforms of one driver, each from its base if it has one; written down before, and again when
+        they exist."""
         specs = [self.specs[name] for name in names]
-        site = self._site(driver)
+        site = self.site(driver)
         self._journal.creating(self.run, self.ref.name, specs)
         try:
-            instances = site.create(specs, {})
+            instances = site.create(specs, {name: base for name, base in (bases or {}).items() if name in names})
         except HarnessError:
             # A site that fails leaves nothing of the call; after anything else (a kill, a defect) the rows stay.
             for spec in specs:
@@ -173,6 +176,22 @@ class Fleet:
         with self._lock:
             self.members.pop(name, None)
 
+    def revert(self, name: str, snapshot: Snapshot, deadline: Deadline) -> None:
+        """Back to the snapshot, and connected again. Raises DriverFailed, TransportFailed."""
+        self._anew(name, lambda member: member.site.revert(member.instance, snapshot, deadline))
+
+    def restart(self, name: str, deadline: Deadline) -> None:
+        """Its files stay, its processes end; connected again. Raises DriverFailed, TransportFailed."""
+        self._anew(name, lambda member: member.site.reboot(member.instance, deadline))
+
+    def _anew(self, name: str, renew: Callable[[Member], Endpoint]) -> None:
+        from harness.connections import open_connection
+
+        member = self.members[name]
+        self._disconnect(member)
+        member.endpoint = renew(member)
+        member.connection = open_connection(member.endpoint, name=name)
+
     def hand_over(self) -> None:
         """What this run made belongs to the scenario from now on, until `destroy`."""
         self._journal.keep(self.run, self.ref.name)
@@ -180,7 +199,8 @@ class Fleet:
             record = replace(member.instance.record, kept=True)
             member.instance = replace(member.instance, record=record)
 
-    def _site(self, driver: str) -> Site:
+    def site(self, driver: str) -> Site:
+        """The run's scope in this driver, opened when it is first asked for. Raises DriverFailed."""
         with self._lock:
             if driver not in self._sites:
                 opened: Driver = registry.driver(driver)

@@ -25,6 +25,8 @@ class Listed:
     converged: bool
     status: str = ""
     run: str = ""
+    snapshot: str = ""
+    """The key of the snapshot that it started from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ def _listed(scenario: Scenario, name: str, driver: str, row: InstanceRow | None)
         converged=row is not None and row.converged_run is not None,
         status=row.status if row is not None else "",
         run=str(row.run) if row is not None else "",
+        snapshot=row.snapshot if row is not None else "",
     )
 
 

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.deadline import Deadline, poll
-from harness.drivers.base import InstanceRecord, PlatformSpec, RunId
+from harness.drivers.base import InstanceRecord, PlatformSpec, RunId, Snapshot
 from harness.errors import HarnessError
 from harness.lifecycle.journal_schema import MIGRATIONS
 from harness.models.results import HostExecutionResult, StepResult
@@ -45,6 +45,8 @@ class InstanceRow:
     prepared: bool
     converged_run: RunId | None
     converged_plan: str | None
+    snapshot: str = ""
+    """The key of the snapshot that it started from."""
 
     def record(self, project: Path) -> InstanceRecord:
         """As a driver wants it for `adopt` and `reap`."""
@@ -201,6 +203,9 @@ class Journal(AbstractContextManager["Journal"]):
     def prepared(self, run: RunId, scenario: str, platform: str) -> None:
         self._set(run, scenario, platform, "prepared = 1", ())
 
+    def started_from(self, run: RunId, scenario: str, platform: str, snapshot: str) -> None:
+        self._set(run, scenario, platform, "snapshot = ?", (snapshot,))
+
     def converged(self, run: RunId, scenario: str, platform: str, *, by: RunId | None, plan: str | None) -> None:
         """`by`: the run that converged it (its results are kept under it); None when it has to be done again."""
         self._set(run, scenario, platform, "converged_run = ?, converged_plan = ?", (by.value if by else None, plan))
@@ -213,6 +218,33 @@ class Journal(AbstractContextManager["Journal"]):
     def kept(self, scenario: str) -> dict[str, InstanceRow]:
         """The scenario's kept instances by platform; of several, the newest."""
         return {row.platform: row for row in self.instances(scenario) if row.keep and row.status == "created"}
+
+    # Snapshots that people made
+
+    def snapshot_made(self, scenario: str, snapshot: Snapshot, row: InstanceRow) -> None:
+        """With what had been done by then on the instance that `row` tells of."""
+        by = row.converged_run.value if row.converged_run else None
+        self._write(
+            "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(scenario, snapshot.platform, snapshot.key, snapshot.driver, snapshot.created),
+                *(row.prepared, by, row.converged_plan, row.snapshot),
+            ),
+        )
+
+    def snapshot_deleted(self, scenario: str, snapshot: Snapshot) -> None:
+        self._write(
+            "DELETE FROM snapshots WHERE scenario = ? AND platform = ? AND name = ?",
+            (scenario, snapshot.platform, snapshot.key),
+        )
+
+    def restored(self, run: RunId, scenario: str, platform: str, name: str) -> None:
+        """What had been done when the snapshot was made; nothing where that is not known."""
+        wanted = (scenario, platform, name)
+        rows = self._read("SELECT * FROM snapshots WHERE scenario = ? AND platform = ? AND name = ?", wanted)
+        done = ("prepared", "converged_run", "converged_plan", "snapshot")
+        values = tuple(rows[0][column] for column in done) if rows else (0, None, None, None)
+        self._set(run, scenario, platform, ", ".join(f"{column} = ?" for column in done), values)
 
     # Results
 
@@ -228,8 +260,9 @@ class Journal(AbstractContextManager["Journal"]):
     # Upkeep
 
     def forget_runs(self, runs: Sequence[RunId]) -> None:
-        """Remove runs with their steps, results and timings. Results that a kept instance refers to stay."""
+        """Remove runs with all that belongs to them. Results that a kept instance or a snapshot refers to stay."""
         used = {row.converged_run for row in self.instances()}
+        used |= {RunId(row[0]) for row in self._read("SELECT converged_run FROM snapshots") if row[0]}
         values = [(run.value,) for run in runs if run not in used]
         for table in ("steps", "results", "timings", "runs"):
             self._write_many(f"DELETE FROM {table} WHERE run = ?", values)
@@ -284,6 +317,7 @@ def _instance(row: sqlite3.Row) -> InstanceRow:
         prepared=bool(row["prepared"]),
         converged_run=RunId(row["converged_run"]) if row["converged_run"] else None,
         converged_plan=row["converged_plan"],
+        snapshot=row["snapshot"] or "",
     )
 
 

@@ -34,4 +34,14 @@ MIGRATIONS: tuple[str, ...] = (
     );
     CREATE INDEX timings_of_run ON timings (run);
     """,
+    # What an instance started from; and, with a snapshot that a person made, what had been done by then.
+    """
+    ALTER TABLE instances ADD COLUMN snapshot TEXT;
+    DROP TABLE snapshots;
+    CREATE TABLE snapshots (
+        scenario TEXT NOT NULL, platform TEXT NOT NULL, name TEXT NOT NULL, driver TEXT NOT NULL,
+        created REAL NOT NULL, prepared INTEGER NOT NULL, converged_run TEXT, converged_plan TEXT, snapshot TEXT,
+        PRIMARY KEY (scenario, platform, name)
+    );
+    """,
 )

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from harness.models.results import CompilationResult, HostExecutionResult, StepResult
+from harness.models.results import CompilationResult, HostExecutionResult, SnapshotUse, StepResult
 from harness.models.verification import VerifyOutcome
+
+if TYPE_CHECKING:
+    from harness.lifecycle.snapshots.choose import Planned
 
 
 @dataclass
@@ -28,3 +32,7 @@ class Ledger:
     nothing_ran: bool = False
     """A converge by Ansible found no task to run."""
     interrupted: bool = False
+    planned: Planned | None = None
+    """The snapshot that this run goes on from, or will once it has made it; None where there is to be none."""
+    snapshots: dict[str, SnapshotUse] = field(default_factory=dict)
+    """What each platform went on from."""

@@ -13,9 +13,10 @@ from pathlib import Path
 
 from harness import registry
 from harness.drivers.base import Driver, InstanceRecord, RunId
-from harness.errors import HarnessError
+from harness.errors import HarnessError, NotAllListed
 from harness.lifecycle.journal import InstanceRow, Journal
 from harness.lifecycle.locks import is_free
+from harness.lifecycle.snapshots import upkeep
 from harness.lifecycle.workspace import Workspace
 
 
@@ -25,6 +26,8 @@ class Reaped:
 
     removed: list[InstanceRecord] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    snapshots: list[str] = field(default_factory=list)
+    """What runs left that died while they published one."""
     unasked: list[str] = field(default_factory=list)
     """Drivers that could not be asked, and why."""
 
@@ -60,7 +63,10 @@ def living(unasked: list[str] | None = None, *, drivers: Sequence[str] | None = 
             silent.append(f"{name}: {why}")
             continue
         try:
-            records = driver.instances()
+            records: Sequence[InstanceRecord] = driver.instances()
+        except NotAllListed as error:
+            silent.append(f"{name}: {error.message}; {error.hint}")
+            records = error.found
         except HarnessError as error:
             silent.append(f"{name}: {error.message}")
             continue
@@ -78,6 +84,8 @@ def destroy_orphans(workspace: Workspace | None, on_removed: Callable[[InstanceR
             continue
         if _reap(item.record, reaped):
             on_removed(item.record, item.orphan)
+    with upkeep.surveyed() as survey:
+        reaped.snapshots += upkeep.sweep(survey, reaped.failed)
     workspaces = {Workspace.of(record.project) for record in reaped.removed if record.project.exists()}
     if workspace is not None:
         workspaces.add(workspace)

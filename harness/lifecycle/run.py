@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,7 +17,7 @@ from harness.errors import HarnessError, Interrupted, InvalidInput, Problem, Usa
 from harness.lifecycle.context import Context, DestroyPolicy, RunOptions
 from harness.lifecycle.events import Observer
 from harness.lifecycle.faults import Faults, ways_wanted
-from harness.lifecycle.fleet import Fleet
+from harness.lifecycle.fleet import Fleet, Member
 from harness.lifecycle.journal import Journal
 from harness.lifecycle.locks import Holder
 from harness.lifecycle.orphans import clear_stale
@@ -78,7 +78,7 @@ def new_run(scenario: Scenario, verb: str, options: RunOptions, observer: Observ
             f"{verb} passes nothing on: {' '.join(options.arguments)}",
             hint="arguments behind `--` are ansible-playbook's, where the provisioner is Ansible, or pytest's (verify)",
         )
-    _check_platforms(scenario, options)
+    check_platforms(scenario, options)
     if verb != "destroy":
         require_drivers(scenario)
     secrets = read_secrets(scenario.provisioner.secrets, scenario=scenario.name, all_of_them=verb not in _WITHOUT_PLAN)
@@ -170,6 +170,7 @@ class Run:
             clear_stale(self._workspace, context.journal, self._scenario.name)
             context.fleet.adopt(context.note, to_destroy=self._verb == "destroy")
         steps = steps_of(self._scenario, self._verb, done=_done(context))
+        context = replace(context, steps=steps)
         context.observer.run_started(self._scenario.name, self._id.value, steps)
         with ExitStack() as stack, suppress(Interrupted):  # what it made is cleaned up, and the ledger knows
             Walker(_with_compiler(_with_standby(context, steps, stack), steps), log).walk(steps)
@@ -220,11 +221,27 @@ class Run:
         stack.enter_context(lock.acquire(self._verb, timeout=self._options.lock_timeout, on_wait=waiting))
 
     def _last_words(self) -> str:
-        members = self._fleet.members.values() if self._fleet is not None else ()
-        left = [f"{member.spec.name} ({member.spec.driver})" for member in members if member.fresh]
-        if not left:
+        members = [member for member in self._fleet.members.values() if member.fresh] if self._fleet else []
+        if not members:
             return "Should anything be left, `harness destroy --orphans` removes it."
-        return f"Left behind: {', '.join(left)}. `harness destroy --orphans` removes it."
+        left = ", ".join(f"{member.spec.name} ({member.spec.driver})" for member in members)
+        if self._verb in TRANSIENT and self._options.destroy is DestroyPolicy.NEVER:
+            return f"Kept: {left}. `harness destroy` removes it."
+        self._forsake(members)
+        return f"Left behind: {left}. `harness destroy --orphans` removes it."
+
+    def _forsake(self, members: Sequence[Member]) -> None:
+        """Instances whose destruction has perhaps not begun are orphans from now on, not kept on purpose."""
+
+        def write() -> None:
+            with suppress(HarnessError), closing(Journal.open(self._workspace.database)) as journal:
+                for member in members:
+                    journal.destroying(member.run, self._scenario.name, member.spec.name)
+
+        # A thread and a connection of its own: the thread that is interrupted may be in the middle of writing.
+        writer = threading.Thread(target=write, daemon=True)
+        writer.start()
+        writer.join(1.0)
 
 
 def exit_code(context: Context, report: TestReport) -> int:
@@ -267,7 +284,8 @@ def _done(context: Context) -> list[str]:
     return done
 
 
-def _check_platforms(scenario: Scenario, options: RunOptions) -> None:
+def check_platforms(scenario: Scenario, options: RunOptions) -> None:
+    """Raises InvalidInput for platforms that were asked for and that the scenario does not have."""
     known = [platform.name for platform in scenario.platforms]
     unknown = [name for name in options.platforms if name not in known]
     if unknown:

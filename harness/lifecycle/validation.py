@@ -47,6 +47,7 @@ def build_report(context: Context) -> TestReport:
         scenario=context.scenario.name,
         run=context.run.value,
         steps=ledger.steps,
+        snapshots=list(ledger.snapshots.values()),
     )
 
 

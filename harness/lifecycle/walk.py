@@ -117,7 +117,7 @@ class Walker:
 
         self._do(self._context, step, skipped)
 
-    def _do(self, context: Context, step: str, work: Callable[[Context], None] | None = None) -> None:
+    def _do(self, context: Context, step: str, work: Callable[[Context], str | None] | None = None) -> None:
         context.observer.step_started(context.scenario.name, step)
         started, clock = time.time(), time.monotonic()
         outcome: Outcome = "passed"
@@ -125,7 +125,7 @@ class Walker:
         interrupted: Interrupted | None = None
         try:
             name, *arguments = step.split()
-            (work or step_of(context, name))(replace(context, step_arguments=tuple(arguments)))
+            reason = (work or step_of(context, name))(replace(context, step_arguments=tuple(arguments)))
             self._demand_expected_failure(step)
         except StepSkipped as skipped:
             outcome, reason = "skipped", skipped.reason

@@ -160,6 +160,19 @@ class ValidationReport(Model):
     unchecked: list[str] = Field(default_factory=list)
 
 
+class SnapshotUse(Model):
+    """A platform that went on from a snapshot of what `prepare` made. `made`: by this very run."""
+
+    host: str
+    key: str
+    created: datetime
+    made: bool
+    missing: list[str] = Field(default_factory=list)
+    """What it does not hold."""
+    lost: list[str] = Field(default_factory=list)
+    """What of that `prepare` had left: processes and files by name."""
+
+
 class StepResult(Model):
     """One step of the sequence as it went: `reason` says why it was skipped or failed."""
 
@@ -184,3 +197,4 @@ class TestReport(Model):
     scenario: str = ""
     run: str = ""
     steps: list[StepResult] = Field(default_factory=list)
+    snapshots: list[SnapshotUse] = Field(default_factory=list)

@@ -85,6 +85,16 @@ class StartRecord(Model):
     task_id: str
 
 
+class StateRecord(Model):
+    """What a task leaves to later ones, written before its record where it is asked for. Whole: never to be shown."""
+
+    type: Literal["state"] = "state"
+    task_id: str
+    registered: dict[str, Any] = Field(default_factory=dict, repr=False)
+    facts: dict[str, Any] = Field(default_factory=dict, repr=False)
+    notified: list[str] = Field(default_factory=list)
+
+
 class TaskRecord(Model):
     """One line a task (or handler) once it has ended."""
 

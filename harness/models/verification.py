@@ -20,6 +20,13 @@ class VerifyHost(StrictModel):
     variables: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+class AnsibleFolders(StrictModel):
+    """Of a scenario that Ansible provisions: where its inventory lies."""
+
+    inventory: Path
+    """The folder; Molecule's ansible_inventory.yml is in it."""
+
+
 class VerifyJob(StrictModel):
     """All that the child needs; its path travels in the environment variable HARNESS_VERIFY_JOB."""
 
@@ -40,6 +47,7 @@ class VerifyJob(StrictModel):
     """Values to mask in what is written."""
     left_out: list[str] = Field(default_factory=list)
     """Platforms and groups of the scenario that this run does not touch: tests for them alone are skipped."""
+    ansible: AnsibleFolders | None = None
     cwd: Path | None = None
     """Where pytest runs: the scenario's folder, as Molecule does; the folder above `directory` when None."""
 

@@ -57,7 +57,7 @@ class ConsoleObserver:
 
     def host_event(self, scenario: str, step: str, host: str, message: str) -> None:
         with self._lock, _gone_stream():
-            if (state := self._steps.get(scenario)) and host:
+            if host and (state := self._steps.get(scenario)):
                 state.hosts[host] = message
             if self._verbosity >= (1 if host else 2):  # a tool's own lines say once more what is told of the hosts
                 self._screen.line([("", f"    {host}  "), ("bright_black", message)])

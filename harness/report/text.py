@@ -26,6 +26,14 @@ def size(count: int) -> str:
     return f"{value:.1f} GB"
 
 
+def age(value: float) -> str:
+    """Seconds as `5 s`, `3 min`, `7 h`, `12 days`."""
+    for unit, length in (("s", 1), ("min", 60), ("h", 3600)):
+        if value < length * (60 if length < 3600 else 48):
+            return f"{max(0, value) / length:.0f} {unit}"
+    return f"{value / 86400:.0f} days"
+
+
 def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 

@@ -6,7 +6,7 @@ import re
 import warnings
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, StrictBool, model_validator
 
 from harness.models.config import BinaryOnly, DeploymentStrategy, ForceSSH, Hybrid, SSHFallback
 from harness.models.problems import shown
@@ -82,6 +82,7 @@ Listed = Annotated[list[Text], BeforeValidator(_listed, json_schema_input_type=s
 VariableName = Annotated[str, Field(pattern=r"^[^=\x00]+$")]
 Environment = dict[VariableName, Annotated[str, BeforeValidator(_text, json_schema_input_type=str | float | bool)]]
 Steps = Annotated[list[Text], Field(min_length=1)]
+SnapshotName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$")]
 Strategy = Annotated[
     DeploymentStrategy | None,
     BeforeValidator(_strategy, json_schema_input_type=Literal["binary-only", "ssh-fallback", "hybrid", "force-ssh"]),
@@ -103,6 +104,10 @@ class PlatformSection(OpenSection):
     os: Text = Field(default="linux", description="linux, macos or windows")
     arch: Text | None = Field(default=None, description="as in a target triple: x86_64, aarch64; this host's if absent")
     groups: list[Text] = Field(default_factory=list, description="the groups it belongs to")
+    snapshot: StrictBool | SnapshotName | None = Field(
+        default=None,
+        description="whether what prepare makes is kept as a snapshot; a name: start from the one of that name",
+    )
     shaping: Shaping | None = Field(default=None, description="what the way to it is like; needs `connection: ssh`")
     strategy: Strategy = Field(default=None, description="how the plan reaches it, where not as the provisioner says")
 

@@ -69,6 +69,7 @@ class PlatformReader:
             os=self._one_of(OS_NAMES, section.os, (*at, "os")),
             arch=None if section.arch is None else self._one_of(ARCHITECTURES, section.arch, (*at, "arch")),
             groups=self._groups(section.groups, at),
+            snapshot=section.snapshot,
             shaping=section.shaping,
             strategy=section.strategy,
         )

@@ -60,6 +60,11 @@ class PlatformsSettings(StrictModel):
     default_targets: list[Target] = Field(default_factory=list, description="compiled for where none is named")
 
 
+class SnapshotsSettings(StrictModel):
+    enabled: bool = Field(default=True, description="keep what `prepare` makes, and go on from it")
+    max_age_hours: Positive = Field(default=24, description="an older one is made anew: package lists grow stale")
+
+
 class FixturesSettings(StrictModel):
     fixtures_dir: Path | None = Field(default=None, description="absent: the ones that come with the harness")
     generate_large_scale: bool = Field(default=True, description="make large fixtures when they are asked for")
@@ -75,6 +80,7 @@ class Settings(StrictModel):
     performance: PerformanceSettings = PerformanceSettings()
     platforms: PlatformsSettings = PlatformsSettings()
     fixtures: FixturesSettings = FixturesSettings()
+    snapshots: SnapshotsSettings = SnapshotsSettings()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
@@ -103,7 +109,7 @@ RUSTLE_VARIABLES: dict[str, str] = {
 _INVERTED = frozenset({"RUSTLE_E2E_PRESERVE_CONTAINERS"})
 _TRUE, _FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 _ENVIRONMENT_ONLY = {"HARNESS_CACHE_DIR": "environment only: the cache folder"}
-OPTIONS: dict[str, str] = {"harness.workers": "--workers"}
+OPTIONS: dict[str, str] = {"harness.workers": "--workers", "snapshots.enabled": "--no-snapshot"}
 """The option that sets a setting, for `origin`."""
 
 

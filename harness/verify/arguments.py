@@ -38,11 +38,11 @@ def option_arguments(options: Mapping[str, JsonValue]) -> list[str]:
     for name, value in sorted(options.items()):
         if value is None or value is False:
             continue
-        short = len(name) == 1 or re.fullmatch(r"(.)\1+", name) is not None  # vvv is -vvv
-        option = f"-{name}" if short else f"--{name.replace('_', '-')}"
+        repeated = re.fullmatch(r"v+|(.)\1+", name) is not None  # vvv is -vvv, whatever its value
+        option = f"-{name}" if repeated or len(name) == 1 else f"--{name.replace('_', '-')}"
         for item in value if isinstance(value, list) else [value]:
             arguments.append(option)
-            if item is not True:
+            if item is not True and not repeated:
                 arguments.append(str(item))
     return arguments
 

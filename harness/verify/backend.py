@@ -7,13 +7,16 @@ process hangs on the class.
 from __future__ import annotations
 
 import shlex
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from testinfra.backend.base import BaseBackend, CommandResult
 
 from harness.connections.base import Connection
 from harness.errors import UsageError
 from harness.verify.hosts import Address, Hosts
+
+if TYPE_CHECKING:
+    from harness.verify.ansible import AnsibleSide
 
 PATH = "harness.verify.backend.HarnessBackend"
 
@@ -22,7 +25,10 @@ class HarnessBackend(BaseBackend):  # type: ignore[misc]
     """`harness://[user@]platform.scenario[?sudo=true&sudo_user=U&timeout=SECONDS]`."""
 
     NAME = "harness"
+    HAS_RUN_ANSIBLE = True
     hosts: ClassVar[Hosts | None] = None
+    side: ClassVar[AnsibleSide | None] = None
+    """What `host.ansible` asks; there is one in a verify child."""
 
     def __init__(self, name: str, *args: Any, timeout: str | float | None = None, **kwargs: Any) -> None:
         spec, self.user = self.parse_containerspec(name)
@@ -66,6 +72,18 @@ class HarnessBackend(BaseBackend):  # type: ignore[misc]
         completed = self.connection.run(text, timeout=self._timeout, user=self.user)
         return self.result(completed.rc, self.encode(text), completed.stdout, completed.stderr)
 
+    def run_ansible(self, module_name: str, module_args: str | None = None, **options: Any) -> dict[str, Any]:
+        return self._side.module(self.address.platform, module_name, module_args, options)
+
+    def get_variables(self) -> dict[str, Any]:
+        return self._side.variables(self.address.platform)
+
+    @property
+    def _side(self) -> AnsibleSide:
+        if self.side is None:
+            raise UsageError("host.ansible works in the step verify", hint=f"harness verify -s {self.address.scenario}")
+        return self.side
+
     @property
     def connection(self) -> Connection:
         """The harness connection itself, for what testinfra has no words for."""
@@ -81,5 +99,7 @@ def registry() -> Hosts:
 
 def close() -> None:
     """Close all connections; a later use opens them again."""
+    if HarnessBackend.side is not None:
+        HarnessBackend.side.close()
     if HarnessBackend.hosts is not None:
         HarnessBackend.hosts.close()

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Generator, Iterable
 from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
@@ -14,6 +15,8 @@ from harness.errors import HarnessError, TransportFailed
 from harness.models.verification import VerifyJob
 from harness.secrets import Mask
 from harness.verify import JOB
+from harness.verify.ansible import SCHEMES, AnsibleSide
+from harness.verify.ansible import install as answer_for_testinfra
 from harness.verify.backend import HarnessBackend
 from harness.verify.checks import Check
 from harness.verify.hosts import Address, Hosts, NobodyLeft
@@ -32,13 +35,16 @@ def install(config: pytest.Config, path: str) -> None:
         raise pytest.UsageError(f"the verify job {path}: {error}") from error
     hosts = Hosts(job)
     HarnessBackend.hosts = hosts
-    config.pluginmanager.register(Session(job, hosts, checks), "harness-verify")
+    HarnessBackend.side = side = AnsibleSide(job, hosts)
+    answer_for_testinfra(side)
+    config.pluginmanager.register(Session(job, hosts, checks, side), "harness-verify")
     if not hasattr(config, "workerinput"):  # xdist's workers report to the process that writes
         config.pluginmanager.register(Recorder(Path(path).parent / RECORDS, Mask(job.secrets)), "harness-recorder")
 
 
 class Session:
-    def __init__(self, job: VerifyJob, hosts: Hosts, checks: list[Check]) -> None:
+    def __init__(self, job: VerifyJob, hosts: Hosts, checks: list[Check], side: AnsibleSide) -> None:
+        self._side = side
         self._job = job
         self._hosts = hosts
         self._checks = checks
@@ -103,6 +109,10 @@ class Session:
         specs: list[str] = []
         left_out: list[str] = []
         for name in given:
+            if (own := self._as_ours(name)) is not None:
+                specs += own
+                left_out += [] if own else [name]
+                continue
             if "://" in name and not name.startswith("harness://"):
                 specs.append(name)
                 continue
@@ -115,6 +125,22 @@ class Session:
                 continue
             specs += [f"harness://{user}{at}{address}{question}{query}" for address in found]
         return list(dict.fromkeys(specs)), left_out
+
+    def _as_ours(self, spec: str) -> list[str] | None:
+        """`ansible://web?sudo=true` and `docker://web1` on our own connections; None where they mean something else."""
+        scheme, separator, rest = spec.partition("://")
+        if not separator or scheme not in SCHEMES:
+            return None
+        place, _, query = rest.partition("?")
+        options = dict(parse_qsl(query))
+        name = place.rpartition("@")[2] or "all"
+        if scheme == "ansible" and not self._side.owns(options.pop("ansible_inventory", None)):
+            return None
+        found = self._side.names(name) if scheme == "ansible" else [n for n in self._side.names("*") if n == name]
+        if scheme != "ansible" and not found:
+            return None
+        kept = urlencode({key: value for key, value in options.items() if key in ("sudo", "sudo_user", "timeout")})
+        return [f"harness://{Address(host, self._job.scenario)}{'?' if kept else ''}{kept}" for host in found]
 
     def _connect(self, platform: str) -> Connection:
         return self._hosts.connection(Address(platform, self._job.scenario))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.server
 import json
 import os
 import shutil
 import socket
+import socketserver
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +23,10 @@ from harness.connections import open_connection
 from harness.connections.base import Connection
 from harness.deadline import Deadline
 from harness.drivers.base import PlatformSpec, RunId, ScenarioRef
-from harness.drivers.docker import DockerDriver
+from harness.drivers.docker import DockerDriver, daemons
 from harness.drivers.docker.options import DockerOptions
+from harness.errors import NotAllListed
+from harness.models.endpoint import DaemonAddress
 from tests.docker_images import BASE, ensure_base
 from tests.drivers.tls_proxy import make_certificates, tls_proxy
 
@@ -171,3 +176,51 @@ def test_context(usual: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert daemon.default_address().url == f"unix://{link}"
     monkeypatch.setenv("DOCKER_CONTEXT", "default")
     assert daemon.default_address().url != f"unix://{link}"
+
+
+@needs_docker
+def test_one_daemon_that_is_gone_does_not_hide_what_is_on_the_others(usual: str, tmp_path: Path) -> None:
+    daemons.remember(DaemonAddress(url=f"unix://{tmp_path}/gone.sock"))
+    ref = ScenarioRef(tmp_path, "daemons", tmp_path)
+    with DockerDriver().open(ref, RunId("daemons-2"), keep=False) as site:
+        [instance] = site.create([PlatformSpec("node1", "docker", image=BASE, options=DockerOptions())], {})
+        with pytest.raises(NotAllListed, match=r"gone\.sock") as caught:
+            DockerDriver().instances()
+        assert instance.record.id in [record.id for record in caught.value.found]
+        assert "rm " in (caught.value.hint or "")
+
+
+def test_a_daemon_that_is_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(tmp_path / "old.sock", '{"ApiVersion": "1.38", "MinAPIVersion": "1.12"}'):
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/old.sock")
+        [problem] = DockerDriver().diagnose()
+    assert "too old" in problem.message
+    assert "20.10" in (problem.hint or "")
+
+
+def test_something_else_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(tmp_path / "other.sock", "hello"):
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/other.sock")
+        [problem] = DockerDriver().diagnose()
+    assert f"no daemon answers at unix://{tmp_path}/other.sock" in problem.message
+
+
+@contextlib.contextmanager
+def answering(door: Path, body: str) -> Iterator[None]:
+    """Something on a socket that gives everybody the same answer."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with socketserver.ThreadingUnixStreamServer(str(door), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()

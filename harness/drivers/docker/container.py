@@ -118,6 +118,12 @@ def not_held(options: DockerOptions) -> tuple[str, ...]:
     return ("processes", "/dev/shm", *systemd, *_tmpfs(options.tmpfs), *mounted)
 
 
+def outside(options: DockerOptions) -> list[str]:
+    """Where something is mounted inside that may outlive the container."""
+    lasting = (mount.target for mount in options.mounts if mount.type != "tmpfs")
+    return [*_targets(options.volumes), *lasting]
+
+
 def _cgroup_binds(systemd: bool, version: str) -> list[str]:
     """systemd reads its own control groups: by the host's hierarchy under v1. Under v2 a private name space has its
     own root, which the daemon mounts read-only unless it is told otherwise."""
@@ -133,7 +139,8 @@ def _capabilities(options: DockerOptions) -> list[str]:
 
 
 def _security(options: DockerOptions) -> list[str]:
-    own = ["seccomp=unconfined"] if options.init == "systemd" else []
+    # AppArmor's docker-default refuses every mount; where there is no AppArmor the daemon takes no notice.
+    own = ["seccomp=unconfined", "apparmor=unconfined"] if options.init == "systemd" else []
     return list(dict.fromkeys([*own, *options.security_opts]))
 
 

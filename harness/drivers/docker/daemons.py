@@ -34,7 +34,7 @@ def address_of(options: DockerOptions) -> DaemonAddress:
 
 def remember(address: DaemonAddress) -> None:
     """Before anything is made there."""
-    path = _path(address)
+    path = path_of(address)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}")
@@ -43,10 +43,11 @@ def remember(address: DaemonAddress) -> None:
 
 
 def is_remembered(address: DaemonAddress) -> bool:
-    return _path(address).exists()
+    return path_of(address).exists()
 
 
-def _path(address: DaemonAddress) -> Path:
+def path_of(address: DaemonAddress) -> Path:
+    """Where it is written down."""
     name = hashlib.sha256(address.model_dump_json().encode()).hexdigest()[:16]
     return cache_dir() / "docker" / "daemons" / f"{name}.json"
 

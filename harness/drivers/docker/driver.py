@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from harness.drivers.base import Capability, Driver, InstanceRecord, RunId, ScenarioRef, Site
+from harness.drivers.base import Capability, Driver, InstanceRecord, PlatformSpec, RunId, ScenarioRef, Site
 from harness.drivers.docker.options import DockerOptions
 from harness.errors import Problem
 
@@ -34,6 +34,18 @@ class DockerDriver(Driver):
         except daemon.DaemonFailed as error:
             return [Problem("docker driver", error.message, error.hint)]
         return []
+
+    def systemd_trial(self) -> PlatformSpec | None:
+        from harness import daemon
+        from harness.drivers.docker.images import OURS
+
+        client = daemon.connect(daemon.default_address(), timeout=10)
+        try:
+            tags = [tag for row in client.images(name=f"{OURS}debian-12-systemd") for tag in row["RepoTags"] or ()]
+        finally:
+            client.close()
+        options = DockerOptions(init="systemd", network_mode="none")
+        return PlatformSpec("doctor", self.name, image=tags[0], options=options) if tags else None
 
     def open(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> Site:
         from harness.drivers.docker.site import DockerSite

@@ -13,6 +13,7 @@ from harness import daemon
 from harness.cache import cache_dir
 from harness.drivers.base import InstanceRecord
 from harness.drivers.docker import daemons, labels, networks, refusals
+from harness.errors import NotAllListed
 from harness.models.endpoint import DaemonAddress
 
 if TYPE_CHECKING:
@@ -32,16 +33,23 @@ def client(address: DaemonAddress) -> Iterator[APIClient]:
 
 
 def instances() -> list[InstanceRecord]:
-    """Raises DaemonFailed when a daemon cannot be asked on which this user has had platforms."""
+    """Raises NotAllListed when a daemon cannot be asked on which this user has had platforms."""
     found: list[InstanceRecord] = []
+    silent: list[tuple[DaemonAddress, daemon.DaemonFailed]] = []
     for address in daemons.known():
         try:
             with client(address) as asked:
                 found += _instances(asked, address.url)
-        except daemon.DaemonFailed:
+        except daemon.DaemonFailed as error:
             if daemons.is_remembered(address):
-                raise
-    return sorted(found, key=lambda record: record.created)
+                silent.append((address, error))
+    found.sort(key=lambda record: record.created)
+    if silent:
+        words = "; ".join(error.message for _, error in silent)
+        paths = " ".join(str(daemons.path_of(address)) for address, _ in silent)
+        hint = f"{silent[0][1].hint or ''}; where that daemon is gone for good: rm {paths}"
+        raise NotAllListed(words, found=found, hint=hint)
+    return found
 
 
 def _instances(asked: APIClient, url: str) -> list[InstanceRecord]:
@@ -84,6 +92,7 @@ def remove_container(asked: APIClient, name: str, *, volumes: bool = True) -> No
             if row["Config"]["Labels"].get(labels.PREFIX + "name") != name:
                 return  # a stranger's
             asked.remove_container(row["Id"], v=volumes, force=True)
+            _remove_unnamed(asked, row["Image"])
             return
         except NotFound:
             return
@@ -91,6 +100,19 @@ def remove_container(asked: APIClient, name: str, *, volumes: bool = True) -> No
             if error.status_code not in (409, 500) or time.monotonic() > until:
                 raise
             time.sleep(0.05)
+
+
+def _remove_unnamed(asked: APIClient, image: str) -> None:
+    """The image that the last container lay on, if it is a snapshot that has been deleted or replaced since."""
+    from docker.errors import APIError
+
+    try:
+        row: dict[str, Any] = asked.inspect_image(image)  # type: ignore[no-untyped-call]
+        if labels.SNAPSHOT in (row["Config"].get("Labels") or {}) and not row.get("RepoTags"):
+            asked.remove_image(image)
+    except APIError as error:
+        if error.status_code not in (404, 409):
+            raise
 
 
 def keys_of(name: str) -> Path:

@@ -6,14 +6,14 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from harness import daemon
 from harness.deadline import Deadline
-from harness.drivers.base import Instance, InstanceRecord, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
+from harness.drivers.base import Instance, InstanceRecord, Origin, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
 from harness.drivers.docker import (
     container,
     daemons,
@@ -246,15 +246,39 @@ class DockerSite(Site):
         with self._on(instance) as (client, _):
             return snapshots.take(client, instance, self.scenario, self.run, key, missing)
 
+    def origin(self, spec: PlatformSpec) -> Origin:
+        host, options = self._host(spec), daemons.options_of(spec)
+        with self._explained(host, spec.name):
+            image = host.client.inspect_image(images.resolve(host.client, spec, options, self.scenario))  # type: ignore[no-untyped-call]
+        volumes = [*container.outside(options), *(image["Config"].get("Volumes") or ())]
+        return Origin(digest=str(image["Id"]), outside=tuple(dict.fromkeys(volumes)))
+
     def snapshots(self) -> list[Snapshot]:
-        host = self._host(None)
-        with self._explained(host, ""):
-            return snapshots.listed(host.client, self.scenario)
+        found = [one for host in self._daemons() for one in snapshots.listed(host.client, self.scenario)]
+        return sorted(found, key=lambda snapshot: snapshot.created)
+
+    def find_snapshot(self, platform: str, key: str) -> Snapshot | None:
+        for host in self._daemons(known=False):
+            found = snapshots.look_up(host.client, self.scenario, platform, key)
+            if found is not None:
+                return found
+        return None
 
     def delete_snapshot(self, snapshot: Snapshot) -> None:
-        host = self._host(None)
-        with self._explained(host, ""):
+        for host in self._daemons():
             snapshots.delete(host.client, self.scenario, snapshot)
+
+    def _daemons(self, *, known: bool = True) -> Iterator[Host]:
+        """Those that this site has spoken to, and with `known` those that this user's platforms have been on; errors
+        of what is done with them in a user's words."""
+        if known or not self._hosts:
+            self._host(None)
+        for address in daemons.known()[1:] if known else []:
+            with suppress(daemon.DaemonFailed):  # what cannot be reached now is not lost
+                self._host_at(address)
+        for host in list(self._hosts.values()):
+            with self._explained(host, ""):
+                yield host
 
     def revert(self, instance: Instance, snapshot: Snapshot, deadline: Deadline) -> Endpoint:
         """A new container of the same name on the snapshot's image; the old one goes with its processes and files."""
@@ -280,7 +304,9 @@ class DockerSite(Site):
 
     def _host(self, spec: PlatformSpec | None) -> Host:
         """The platform's daemon, or the usual one. Raises DaemonFailed."""
-        address = daemon.default_address() if spec is None else daemons.address_of(daemons.options_of(spec))
+        return self._host_at(daemon.default_address() if spec is None else daemons.address_of(daemons.options_of(spec)))
+
+    def _host_at(self, address: DaemonAddress) -> Host:
         with self._lock:
             if address.url not in self._hosts:
                 client = daemon.connect(address)

@@ -6,9 +6,11 @@ import hashlib
 import json
 import re
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.drivers.base import Instance, RunId, ScenarioRef, Snapshot
+from harness.cache import cache_dir
+from harness.drivers.base import Instance, RunId, ScenarioRef, Snapshot, is_automatic
 from harness.drivers.docker import labels
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 def reference(scenario: ScenarioRef, platform: str, key: str) -> str:
+    """What a hash stands for is the same in every scenario; a name that a person gave is the scenario's own."""
+    if is_automatic(key):
+        return f"harness-local/snapshot-{hashlib.sha256(platform.encode()).hexdigest()[:16]}:{key}"
     tag = key if _TAG.fullmatch(key) else hashlib.sha256(key.encode()).hexdigest()
     owner = hashlib.sha256(f"{scenario.project}\0{scenario.name}\0{platform}".encode()).hexdigest()[:16]
     return f"harness-local/snapshot-{owner}:{tag}"
@@ -30,6 +35,7 @@ def take(
     name = reference(scenario, instance.name, key)
     told = {
         labels.SNAPSHOT: key,
+        labels.CACHE: str(cache_dir()),
         labels.RUN: str(run),
         labels.PREFIX + "project": str(scenario.project),
         labels.PREFIX + "scenario": scenario.name,
@@ -47,14 +53,38 @@ def take(
 
 
 def listed(client: APIClient, scenario: ScenarioRef) -> list[Snapshot]:
-    wanted = [f"{labels.PREFIX}project={scenario.project}", f"{labels.PREFIX}scenario={scenario.name}", labels.SNAPSHOT]
+    """The automatic ones of this user, and those that people gave a name in this scenario."""
+    used: dict[str, list[str]] = {}
+    for row in client.containers(all=True, filters={"label": [labels.RUN]}):
+        used.setdefault(row["ImageID"], []).append(row["Names"][0].lstrip("/"))
     found = []
-    for row in client.images(filters={"label": wanted, "dangling": False}):
+    for row in client.images(filters={"label": [labels.SNAPSHOT], "dangling": False}):
         told = row["Labels"]
-        name = reference(scenario, told[labels.PREFIX + "platform"], told[labels.SNAPSHOT])
-        if name in (row.get("RepoTags") or []):
-            found.append(_described(client, row["Id"], told))
+        platform, key = told.get(labels.PREFIX + "platform", ""), told[labels.SNAPSHOT]
+        if reference(scenario, platform, key) in (row.get("RepoTags") or []) and _is_ours(told, scenario):
+            found.append(_described(client, row["Id"], told, used.get(row["Id"], ())))
     return sorted(found, key=lambda snapshot: snapshot.created)
+
+
+def _is_ours(told: dict[str, str], scenario: ScenarioRef) -> bool:
+    if is_automatic(told[labels.SNAPSHOT]):
+        return told.get(labels.CACHE) == str(cache_dir())
+    owner = (told.get(labels.PREFIX + "project"), told.get(labels.PREFIX + "scenario"))
+    return owner == (str(scenario.project), scenario.name)
+
+
+def look_up(client: APIClient, scenario: ScenarioRef, platform: str, key: str) -> Snapshot | None:
+    from docker.errors import NotFound
+
+    try:
+        row = client.inspect_image(reference(scenario, platform, key))  # type: ignore[no-untyped-call]
+    except NotFound:
+        return None
+    told = row["Config"].get("Labels") or {}
+    # A person may have given its name to another image.
+    if told.get(labels.SNAPSHOT) != key or not _is_ours(told, scenario):
+        return None
+    return _described(client, row["Id"], told)
 
 
 def find(client: APIClient, scenario: ScenarioRef, snapshot: Snapshot) -> str | None:
@@ -67,7 +97,7 @@ def delete(client: APIClient, scenario: ScenarioRef, snapshot: Snapshot) -> None
     _remove(client, reference(scenario, snapshot.platform, snapshot.key))
 
 
-def _described(client: APIClient, image: str, told: dict[str, str]) -> Snapshot:
+def _described(client: APIClient, image: str, told: dict[str, str], used: Sequence[str] = ()) -> Snapshot:
     layers: list[dict[str, Any]] = client.history(image)  # type: ignore[no-untyped-call]
     return Snapshot(
         driver="docker",
@@ -76,6 +106,8 @@ def _described(client: APIClient, image: str, told: dict[str, str]) -> Snapshot:
         created=float(told[labels.PREFIX + "created"]),
         size=int(layers[0]["Size"]) if layers else 0,
         missing=tuple(json.loads(told[labels.PREFIX + "missing"])),
+        digest=image,
+        used=tuple(used),
     )
 
 

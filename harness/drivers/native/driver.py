@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import ClassVar
 
-from harness.drivers.base import Capability, Driver, InstanceRecord, RunId, ScenarioRef, Site
+from harness.drivers.base import Capability, Driver, InstanceRecord, PlatformSpec, RunId, ScenarioRef, Site
 from harness.drivers.native.options import NativeOptions
 from harness.errors import Problem
 
@@ -34,6 +35,13 @@ class NativeDriver(Driver):
 
             return diagnosis.diagnose()
         return []
+
+    def systemd_trial(self) -> PlatformSpec | None:
+        from harness.drivers import images
+
+        if sys.platform != "linux" or os.geteuid() != 0 or images.find("debian-12") is None:
+            return None
+        return PlatformSpec("doctor", self.name, image="debian-12", options=NativeOptions(init="systemd"))
 
     def open(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> Site:
         if sys.platform == "linux":

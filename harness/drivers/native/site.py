@@ -19,14 +19,14 @@ from types import TracebackType
 
 from harness.cache import cache_dir
 from harness.deadline import Deadline, poll
-from harness.drivers.base import Instance, InstanceRecord, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
+from harness.drivers.base import Instance, InstanceRecord, Origin, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
 from harness.drivers.native import (
     cgroups,
     diagnosis,
     freezer,
-    identity,
     labels,
     login,
+    origins,
     readiness,
     remains,
     rootfs,
@@ -107,10 +107,8 @@ class NativeSite(Site):
         neighbours: tuple[str, ...],
         base: Snapshot | None,
     ) -> Wanted:
-        systemd = options.init == "systemd"
-        root = os.geteuid() == 0
         diagnosis.check_options(spec, options)
-        users = (identity.for_root() if systemd else None) if root else identity.for_this_user()
+        users = origins.users_of(options)
         cache = cache_dir()
         extra = {name.upper().removeprefix("CAP_") for name in options.capabilities}
         return Wanted(
@@ -297,11 +295,19 @@ class NativeSite(Site):
     def snapshot(self, instance: Instance, key: str) -> Snapshot:
         return snapshots.take(self._look(instance.record.id, instance.name), self._store_name(key, instance.name), key)
 
+    def origin(self, spec: PlatformSpec) -> Origin:
+        options = spec.options if isinstance(spec.options, NativeOptions) else NativeOptions()
+        return origins.origin(spec, options, self.scenario.directory)
+
     def snapshots(self) -> list[Snapshot]:
         return store.listed(self.scenario)
 
+    def find_snapshot(self, platform: str, key: str) -> Snapshot | None:
+        return store.find(self._store_name(key, platform))
+
     def delete_snapshot(self, snapshot: Snapshot) -> None:
-        store.delete(self._store_key(snapshot))
+        # An automatic one has a key that is used once: whoever deletes it knows that nobody writes it any more.
+        store.delete(self._store_key(snapshot), drafts=snapshot.automatic)
 
     def revert(self, instance: Instance, snapshot: Snapshot, deadline: Deadline) -> Endpoint:
         """A new sandbox of the same name and id over the snapshot; the old one ends with its processes and files."""

@@ -20,6 +20,7 @@ from harness.errors import DriverFailed
 from harness.sandbox.command import program
 
 MISSING = ("processes", "/run", "/dev/shm")
+"""And /tmp under systemd, which empties it at every boot."""
 
 
 def take(found: Found, name: str, key: str) -> Snapshot:
@@ -34,6 +35,7 @@ def take(found: Found, name: str, key: str) -> Snapshot:
         frozen = freezer.freeze(found)
         _copy(found, draft)
         size = _size(found, draft)
+        digest = store.layers_digest(draft)
     except BaseException:
         store.discard(draft)
         raise
@@ -50,7 +52,8 @@ def take(found: Found, name: str, key: str) -> Snapshot:
         size=size,
         image=label.image,
         rootless=label.rootless,
-        missing=list(MISSING),
+        missing=[*MISSING, *(["/tmp"] if label.init == "systemd" else [])],
+        digest=digest,
     )
     return store.described(store.publish(name, draft, manifest).manifest)
 

@@ -15,9 +15,9 @@ assert sys.platform == "linux"
 
 import hashlib
 import json
-import re
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -25,12 +25,12 @@ from urllib.parse import quote, unquote
 from pydantic import ValidationError
 
 from harness.cache import cache_dir
-from harness.drivers.base import ScenarioRef, Snapshot
+from harness.drivers.base import ScenarioRef, Snapshot, is_automatic
 from harness.drivers.native import labels, remains
+from harness.drivers.trees import tree_digest
 from harness.errors import DriverFailed
 from harness.models.serde import StrictModel
 
-_AUTOMATIC = re.compile(r"^[0-9a-f]{64}$")
 _ROOT, _PLAIN = "root", "plain"
 
 
@@ -44,6 +44,8 @@ class Manifest(StrictModel):
     image: str
     rootless: bool
     missing: list[str]
+    digest: str = ""
+    """Of the layers, as `trees.tree_digest` has it; empty in those of before it was written down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,13 @@ class Version:
     def targets(self) -> set[str]:
         """Where its layers lie; "" is what was made rather than overlaid."""
         return {layer_target(entry.name) for entry in self.folder.iterdir() if entry.is_dir()}
+
+    def is_whole(self) -> bool:
+        """Whether nothing has been done to its layers since."""
+        try:
+            return layers_digest(self.folder) == self.manifest.digest
+        except OSError:
+            return False
 
     def layers(self, target: str) -> list[str]:
         folder = self.folder / layer_name(target)
@@ -73,13 +82,18 @@ def layer_target(name: str) -> str:
     return "/" + unquote(name.removeprefix("at-"))
 
 
+def layers_digest(folder: Path) -> str:
+    layers = sorted(entry for entry in folder.iterdir() if entry.is_dir())
+    return hashlib.sha256(json.dumps([[entry.name, tree_digest(entry)] for entry in layers]).encode()).hexdigest()
+
+
 def home() -> Path:
     return cache_dir() / "native" / "snapshots"
 
 
 def store_name(scenario: ScenarioRef, platform: str, key: str) -> str:
     """Automatic keys say themselves what they hold; a name that a person gave is the platform's own."""
-    if _AUTOMATIC.match(key):
+    if is_automatic(key):
         return key
     return hashlib.sha256(json.dumps([str(scenario.project), scenario.name, platform, key]).encode()).hexdigest()
 
@@ -135,16 +149,23 @@ def discard(folder: Path) -> None:
         remains.remove_tree(folder)
 
 
-def delete(name: str) -> None:
-    """A second call does nothing. What a living sandbox lies on goes with that."""
+def delete(name: str, *, drafts: bool = False) -> None:
+    """A second call does nothing. What a living sandbox lies on goes with that. `drafts`: those too, which nobody
+    may be writing any more."""
     folder = home() / name
     (folder / "current").unlink(missing_ok=True)
     if folder.is_dir():
+        for draft in folder.glob(".*") if drafts else ():
+            discard(draft) if draft.is_dir() and not draft.is_symlink() else draft.unlink(missing_ok=True)
         sweep(folder)
 
 
 def listed(scenario: ScenarioRef) -> list[Snapshot]:
     """The automatic ones, and those that people gave a name in this scenario, oldest first."""
+    used: dict[str, list[str]] = {}
+    for living in labels.find():
+        for base in living.label.bases:
+            used.setdefault(base, []).append(living.label.id)
     found = []
     for folder in home().iterdir() if home().is_dir() else []:
         version = _read(folder)
@@ -152,9 +173,15 @@ def listed(scenario: ScenarioRef) -> list[Snapshot]:
             continue
         manifest = version.manifest
         own = (manifest.project, manifest.scenario) == (str(scenario.project), scenario.name)
-        if own or _AUTOMATIC.match(manifest.key):
-            found.append(described(manifest))
+        if own or is_automatic(manifest.key):
+            found.append(described(manifest, used.get(str(version.folder), ())))
     return sorted(found, key=lambda snapshot: snapshot.created)
+
+
+def find(name: str) -> Snapshot | None:
+    """None where there is none, or one that has been damaged."""
+    version = _read(home() / name)
+    return described(version.manifest) if version is not None and version.is_whole() else None
 
 
 def images() -> list[str]:
@@ -163,5 +190,14 @@ def images() -> list[str]:
     return [version.manifest.image for version in versions if version is not None and version.manifest.image]
 
 
-def described(manifest: Manifest) -> Snapshot:
-    return Snapshot("native", manifest.key, manifest.platform, manifest.created, manifest.size, tuple(manifest.missing))
+def described(manifest: Manifest, used: Sequence[str] = ()) -> Snapshot:
+    return Snapshot(
+        driver="native",
+        key=manifest.key,
+        platform=manifest.platform,
+        created=manifest.created,
+        size=manifest.size,
+        missing=tuple(manifest.missing),
+        digest=manifest.digest,
+        used=tuple(used),
+    )

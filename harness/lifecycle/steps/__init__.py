@@ -1,5 +1,5 @@
-"""The steps of a sequence. Each is a function of the Context that returns when it has passed, and otherwise raises
-StepFailed, StepSkipped or a HarnessError."""
+"""The steps of a sequence. Each is a function of the Context that returns when it has passed (with a word on how, where
+that is worth one), and otherwise raises StepFailed, StepSkipped or a HarnessError."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.lifecycle.steps.idempotence import idempotence
 from harness.lifecycle.steps.scripts import cleanup, prepare, side_effect
 from harness.lifecycle.steps.verify import verify
 
-Step = Callable[[Context], None]
+Step = Callable[[Context], str | None]
 
 
 def _without_meaning(reason: str) -> Step:

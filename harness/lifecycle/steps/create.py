@@ -3,19 +3,50 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 
+from harness.drivers.base import Snapshot
 from harness.lifecycle.context import Context
 from harness.lifecycle.failures import StepFailed, StepSkipped, all_done, describe_all
 from harness.lifecycle.locks import is_free
 from harness.lifecycle.orphans import destroy_leftovers
+from harness.lifecycle.snapshots.choose import Planned, choose, named_bases
+from harness.lifecycle.snapshots.publish import use
+from harness.lifecycle.units import warn_of_unconfined
 
 
 def create(context: Context) -> None:
-    fleet = context.fleet
-    missing = set(fleet.missing)
-    if not missing:
+    if not context.fleet.missing:
         context.connections("create")
         raise StepSkipped("they exist already")
+    named = named_bases(context)
+    planned = choose(context, named)
+    if planned is not None and planned.found is not None and not _from_snapshot(context, planned):
+        planned = replace(planned, found=None)
+    context.ledger.planned = planned
+    if planned is None or planned.found is None:
+        _make(context, named)
+
+
+def _from_snapshot(context: Context, planned: Planned) -> bool:
+    """Whether all came up from it. One that does not fit is not trusted: they are made without it."""
+    try:
+        _make(context, planned.bases, told=f" from snapshot {planned.short}")
+    except StepFailed as failure:
+        context.note(f"the snapshot {planned.short} does not do, prepare is run again: {failure.reason}")
+        all_done(context.each(context.hosts, context.fleet.destroy))
+        return False
+    for name in context.hosts:
+        mark_prepared(context, name)
+    use(context, planned, made=False)
+    return True
+
+
+def _make(context: Context, bases: Mapping[str, Snapshot], *, told: str = "") -> None:
+    """Raises StepFailed; platforms of other drivers than the one that failed may exist then."""
+    fleet = context.fleet
+    missing = set(fleet.missing)
     wanted = {
         driver: [spec.name for spec in specs if spec.name in missing]
         for driver, specs in fleet.drivers().items()
@@ -24,14 +55,23 @@ def create(context: Context) -> None:
 
     def make(driver: str) -> None:
         started = time.monotonic()
-        fleet.create(driver, wanted[driver])
+        fleet.create(driver, wanted[driver], bases)
         took = time.monotonic() - started
         for name in wanted[driver]:
-            context.event("create", name, f"created by {driver} in {took * 1000:.0f} ms")
+            context.event("create", name, f"created by {driver}{told} in {took * 1000:.0f} ms")
             context.time("create", name, "create", took)
 
     all_done(context.each(list(wanted), make))
     context.connections("create")
+    warn_of_unconfined(context, missing)
+
+
+def mark_prepared(context: Context, name: str) -> None:
+    """`prepare` has been done on it, and is not done again."""
+    member = context.fleet.members[name]
+    if not member.prepared:
+        member.prepared = True
+        context.journal.prepared(member.run, context.scenario.name, name)
 
 
 def destroy(context: Context) -> None:

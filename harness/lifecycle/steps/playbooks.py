@@ -20,8 +20,8 @@ from harness.lifecycle.playbooks import (
     write_folder,
 )
 from harness.lifecycle.steps.converge import judge, mark_converged
+from harness.lifecycle.steps.create import mark_prepared
 from harness.lifecycle.steps.faults import after_faults, disturbed
-from harness.lifecycle.steps.scripts import mark_prepared
 from harness.lifecycle.steps.verify import verify as verify_by_testinfra
 from harness.models.results import CheckResult, HostExecutionResult
 from harness.models.runner import TaskRecord
@@ -29,8 +29,10 @@ from harness.models.verification import VerifyOutcome
 
 _TOLD = 20
 
+Step = Callable[[Context], str | None]
 
-def step_of(context: Context, name: str) -> Callable[[Context], None] | None:
+
+def step_of(context: Context, name: str) -> Step | None:
     """None where the step is the same whatever the provisioner."""
     if name in ("create", "destroy"):
         if context.scenario.driver != DELEGATED:
@@ -218,7 +220,7 @@ def _check(host: str, record: TaskRecord) -> CheckResult:
     )
 
 
-_STEPS: Mapping[str, Callable[[Context], None]] = {
+_STEPS: Mapping[str, Step] = {
     "syntax": syntax,
     "prepare": prepare,
     "converge": disturbed(converge),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets as tokens
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,24 +12,33 @@ from harness.errors import CommandTimedOut, HarnessError, TransportFailed
 from harness.lifecycle.context import Context
 from harness.lifecycle.failures import StepFailed, StepSkipped, describe_all, raise_defects
 from harness.lifecycle.plans import read_checked
+from harness.lifecycle.snapshots import publish
 from harness.lifecycle.steps.converge import execute, judge
+from harness.lifecycle.steps.create import mark_prepared
 from harness.models.scenario import CompilerChoice
+from harness.report.text import age
 
 _SHOWN = 2000
 """Characters of a script's output in the reason; the log has all."""
 
 
-def prepare(context: Context) -> None:
+def prepare(context: Context) -> str | None:
     file = context.scenario.provisioner.prepare
     if file is None:
         for name in context.hosts:
             mark_prepared(context, name)
         raise StepSkipped("the scenario has no prepare file")
+    planned = context.ledger.planned
+    if planned is not None and planned.found is not None:
+        return f"from snapshot {planned.short}, made {age(time.time() - planned.found.created)} ago"
     if not context.options.force and all(context.fleet.members[name].prepared for name in context.hosts):
         raise StepSkipped("it has been done since they were created (--force does it again)")
+    before = publish.before_prepare(context)
     _run(context, file, "prepare")
+    publish.publish(context, before)
     for name in context.hosts:
         mark_prepared(context, name)
+    return None
 
 
 def side_effect(context: Context) -> None:
@@ -45,13 +55,6 @@ def cleanup(context: Context) -> None:
     if not context.hosts:
         raise StepSkipped("nothing exists")
     _run(context, file, "cleanup")
-
-
-def mark_prepared(context: Context, name: str) -> None:
-    member = context.fleet.members[name]
-    if not member.prepared:
-        member.prepared = True
-        context.journal.prepared(member.run, context.scenario.name, name)
 
 
 def _run(context: Context, file: Path, step: str) -> None:

@@ -1,0 +1,152 @@
+"""Hosts whose binary will not do, each in its own way, and what Ansible makes of the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.deploy.means import Deployed, HostWork
+from harness.models.config import SSHFallback
+from harness.models.results import HostExecutionResult, Success
+from tests.deploy.hosts import Hosts, hosts, means
+from tests.projects import plan, task
+
+pytestmark = [pytest.mark.ansible, pytest.mark.sandbox, pytest.mark.cargo]
+
+NAMES = ["whole", "uncompiled", "garbage", "damaged", "between", "copying", "commanding", "rerunning"]
+START = "2026-01-01T00:00:00Z"
+
+
+def _plan() -> dict[str, Any]:
+    body = plan(
+        task("a", "echo {{ 6 * 7 }}", NAMES, register="first", notify=["told"], changed_when=True),
+        {**task("b", "", NAMES), "module": "copy", "args": {"content": "{{ first.stdout }}", "dest": "/etc/b"}},
+        task("c", "echo c >> /etc/c", NAMES),
+        task("d", "echo d >> /etc/d", NAMES, rerun=True),
+    )
+    told = {"handler_id": "h", "name": "told", "module": "shell", "args": {"_raw_params": "echo told >> /etc/told"}}
+    body["plays"][0]["handlers"] = [told]
+    return body
+
+
+def _script(*lines: dict[str, Any]) -> bytes:
+    """A runner that writes these lines, and then dies."""
+    said = "".join(f"printf '%s\\n' '{json.dumps(line)}'\n" for line in lines)
+    return f"#!/bin/sh\n{said}kill -9 $$\n".encode()
+
+
+def _begun(task_id: str) -> dict[str, Any]:
+    return {"type": "start", "task_id": task_id}
+
+
+def _ended(task_id: str, status: str = "ok") -> dict[str, Any]:
+    return {"type": "task", "task_id": task_id, "status": status, "start": START, "duration": 0.01, "module": "shell"}
+
+
+STATE = {"type": "state", "task_id": "a", "registered": {"first": {"stdout": "by {{ binary }}"}}, "notified": ["h"]}
+FIRST = (_begun("a"), STATE, _ended("a", "changed"))
+RUNNERS = {
+    "garbage": b"\x7fELF no program",
+    "between": _script(*FIRST),
+    "copying": _script(*FIRST, _begun("b")),
+    "commanding": _script(*FIRST, _begun("b"), _ended("b"), _begun("c")),
+    "rerunning": _script(*FIRST, _begun("b"), _ended("b"), _begun("c"), _ended("c"), _begun("d")),
+}
+
+
+def _spoiled(folder: Path) -> Callable[[HostWork], HostWork]:
+    def spoil(work: HostWork) -> HostWork:
+        assert work.binary is not None
+        if work.host == "uncompiled":
+            return replace(work, binary=None, failure="error: linker `cc` not found")
+        if work.host == "damaged":
+            return replace(work, binary=work.binary.model_copy(update={"sha256": "0" * 64}))
+        content = RUNNERS.get(work.host)
+        if content is None:
+            return work
+        path = folder / work.host
+        path.write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        changes = {"binary_path": path, "binary_size": len(content), "sha256": digest}
+        return replace(work, binary=work.binary.model_copy(update=changes))
+
+    return spoil
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Hosts, Deployed]]:
+    folder = tmp_path_factory.mktemp("fallback")
+    path = folder / "plan.json"
+    path.write_text(json.dumps(_plan()))
+    with hosts(folder, *NAMES) as platforms:
+        yield platforms, platforms.run(path, SSHFallback(), means(deadline=300), change=_spoiled(folder))
+
+
+def _result(ran: tuple[Hosts, Deployed], host: str) -> HostExecutionResult:
+    assert not ran[1].failed
+    return ran[1].results[host]
+
+
+def _read(ran: tuple[Hosts, Deployed], host: str, path: str) -> str:
+    return ran[0].connections[host].read(path).decode()
+
+
+def test_a_binary_that_does_is_not_degraded(ran: tuple[Hosts, Deployed]) -> None:
+    result = _result(ran, "whole")
+    assert (result.deployment_method, result.error) == ("binary", None)
+    assert [decision.method for decision in result.decisions] == ["binary"]
+
+
+@pytest.mark.parametrize(
+    ("host", "words", "finished"),
+    [
+        ("uncompiled", "linker `cc` not found", []),
+        ("garbage", "ec format error", []),
+        ("damaged", "arrived damaged", []),
+        ("between", "killed by signal 9", ["a"]),
+        ("copying", "ended in task 'b'", ["a"]),
+        ("rerunning", "ended in task 'd'", ["a", "b", "c"]),
+    ],
+)
+def test_a_degraded_host_is_done_and_says_why(
+    ran: tuple[Hosts, Deployed], host: str, words: str, finished: list[str]
+) -> None:
+    result = _result(ran, host)
+    assert (result.deployment_method, result.error) == ("ssh", None)
+    first, second = result.decisions
+    assert (first.method, first.degraded) == ("binary", False)
+    assert (second.method, second.degraded, second.finished) == ("ssh", True, finished)
+    assert words in second.reasons[0]
+    assert second.route == "Ansible over the sandbox connection: the platform has no sshd of ours"
+    assert second.spent > 0 or host == "uncompiled"
+    assert [one.task_id for one in result.task_results] == ["a", "b", "c", "d", "h"]
+    assert all(one.status == Success() for one in result.task_results)
+
+
+def test_only_what_has_no_record_is_run(ran: tuple[Hosts, Deployed]) -> None:
+    for host in ("garbage", "between", "copying"):
+        assert _read(ran, host, "/etc/c") == "c\n"
+    assert ran[0].connections["rerunning"].run(["test", "-e", "/etc/c"]).rc == 1, "it had a record"
+    assert _read(ran, "rerunning", "/etc/d") == "d\n"
+
+
+def test_what_a_binary_registered_and_notified_is_there(ran: tuple[Hosts, Deployed]) -> None:
+    assert _read(ran, "garbage", "/etc/b") == "42"
+    for host in ("between", "copying"):
+        assert _read(ran, host, "/etc/b") == "by {{ binary }}", "data is no template"
+        assert _read(ran, host, "/etc/told") == "told\n"
+
+
+def test_a_command_that_was_cut_off_fails_the_host(ran: tuple[Hosts, Deployed]) -> None:
+    result = _result(ran, "commanding")
+    assert result.error is not None
+    assert "the task 'c' was cut off, and nobody knows what it had done" in result.error
+    assert [one.task_id for one in result.task_results] == ["a", "b"]
+    assert result.deployment_method == "binary"
+    assert ran[0].connections["commanding"].run(["test", "-e", "/etc/d"]).rc == 1
