@@ -69,6 +69,10 @@ class DaemonFailed(HarnessError):
     """A Docker-compatible daemon cannot be reached, is not one that we can work with, or is not known."""
 
 
+class Unreachable(TransportFailed):
+    """Nobody answers there, or not now: a machine that is just starting is such a one."""
+
+
 class CommandTimedOut(HarnessError):
     """A command did not end by its deadline and was killed with its process group.
 

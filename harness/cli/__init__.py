@@ -32,6 +32,7 @@ VERBS: dict[str, str] = {
     "reset": "Forget a scenario's state and runs.",
     "plan": "Validate, show or draw an execution plan.",
     "compile": "Compile a plan into binaries.",
+    "bench": "Measure a plan by binary and by Ansible, side by side.",
     "fixtures": "List, show, validate or generate fixtures.",
     "snapshot": "List, make, restore, delete or prune snapshots.",
     "images": "List, build or prune images.",

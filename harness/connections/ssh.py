@@ -105,9 +105,11 @@ class SessionChannel(Channel):
         self._connection = connection
         self._stream = stream
         self._said = bytearray()
+        self._sends = 0
 
     def send(self, data: bytes, until: float | None) -> None:
         left = data
+        self._sends += 1
         while left:
             try:
                 left = left[self._stream.write(left) :]
@@ -123,7 +125,8 @@ class SessionChannel(Channel):
                 raise TimeoutError
             ended = self._stream.ended
             out, err = self._stream.read()
-            self._said = (self._said + err)[-_LAST_WORDS:]
+            # What is no shell may say on stdout that it is none.
+            self._said = (self._said + err + (out if self._sends == 1 else b""))[-_LAST_WORDS:]
             if out:
                 return out
             if ended:

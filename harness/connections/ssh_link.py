@@ -26,12 +26,40 @@ from harness.errors import TransportFailed
 from harness.models.endpoint import Ssh
 
 CONNECT_SECONDS = 30.0
-_TURNED_AWAY_SECONDS = 15.0
+_TURNED_AWAY_SECONDS = 20.0
 """For how long a host that closes connections before its banner is asked again."""
-_AT_ONCE = 24
-"""Handshakes at one time: sshd turns away more than a few (sshd_config(5), MaxStartups), and they share one thread."""
+_AT_ONCE, _AT_LEAST = 24, 4
 _KEEPALIVE = 10
-_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+_FILE = "see how the platform names it; relative paths are taken from the scenario's folder"
+
+
+class Gate:
+    """How many handshakes there may be at one time: fewer after a host has turned one away (sshd_config(5),
+    MaxStartups: more than ten at once are turned away at random), more again after some that went well."""
+
+    def __init__(self) -> None:
+        self._limit = float(_AT_ONCE)
+        self._inside = 0
+        self._changed = asyncio.Condition()
+
+    async def __aenter__(self) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._inside < self._limit)
+            self._inside += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        async with self._changed:
+            self._inside -= 1
+            self._changed.notify_all()
+
+    def went_well(self) -> None:
+        self._limit = min(_AT_ONCE, self._limit + 0.2)
+
+    def was_turned_away(self) -> None:
+        self._limit = max(_AT_LEAST, self._limit * 0.7)
+
+
+_gates: WeakKeyDictionary[asyncio.AbstractEventLoop, Gate] = WeakKeyDictionary()
 
 
 class Link:
@@ -143,21 +171,24 @@ class Link:
     async def _connect(self) -> Attempt:
         """Raises TransportFailed. A host that turns connections away is asked again for a while."""
         loop = asyncio.get_running_loop()
-        gate = _gates.setdefault(loop, asyncio.Semaphore(_AT_ONCE))
-        until = time.monotonic() + _TURNED_AWAY_SECONDS
-        pause = 0.05
+        gate = _gates.get(loop) or _gates.setdefault(loop, Gate())
+        until: float | None = None
+        pause = 0.1
         while True:
             attempt = Attempt(self.endpoint)
             try:
                 async with gate:
                     await self._handshake(attempt)
+                gate.went_well()
                 return attempt
             except (Exception, asyncio.CancelledError) as error:
                 self._end_proxy()
                 if isinstance(error, asyncio.CancelledError):
                     raise
+                until = until or time.monotonic() + _TURNED_AWAY_SECONDS
                 if not _turned_away(error, attempt) or time.monotonic() + pause > until:
                     raise explained(self.label, error, attempt, CONNECT_SECONDS) from error
+                gate.was_turned_away()
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 1.7, 2.0)
 
@@ -236,13 +267,16 @@ def _password(endpoint: Ssh) -> str | None:
         except KeyError:
             raise TransportFailed(
                 f"the password for {place(endpoint)} is to come from the variable {endpoint.password_env}, "
-                "which is not set"
+                "which is not set",
+                hint=f"export {endpoint.password_env}=...",
             ) from None
     if endpoint.password_file is not None:
         try:
             return Path(endpoint.password_file).read_text().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise TransportFailed(f"the password file {endpoint.password_file} cannot be read: {error}") from error
+            raise TransportFailed(
+                f"the password file {endpoint.password_file} cannot be read: {error}", hint=_FILE
+            ) from error
     return None
 
 
@@ -255,7 +289,9 @@ def _is_locked(path: str) -> bool:
     except asyncssh.KeyImportError as error:
         if "passphrase" in str(error).lower():
             return True
-        raise TransportFailed(f"the identity file {path} is no private key: {error}") from error
+        raise TransportFailed(f"the identity file {path} is no private key: {error}", hint=_FILE) from error
     except OSError as error:
-        raise TransportFailed(f"the identity file {path} cannot be read: {error.strerror or error}") from error
+        raise TransportFailed(
+            f"the identity file {path} cannot be read: {error.strerror or error}", hint=_FILE
+        ) from error
     return False

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import asyncssh
 
-from harness.errors import TransportFailed
+from harness.errors import TransportFailed, Unreachable
 from harness.models.endpoint import Ssh
 
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
@@ -59,7 +59,11 @@ def explained(label: str, error: BaseException, attempt: Attempt, seconds: float
     if isinstance(error, TransportFailed):
         return TransportFailed(f"{label}: {error.message.removeprefix(f'{label}: ')}", hint=error.hint)
     message, hint = _words(error, attempt, seconds)
-    return TransportFailed(f"{label}: {message}", hint=hint)
+    lasting = (asyncssh.PermissionDenied, asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed, socket.gaierror)
+    passing = isinstance(error, OSError | asyncssh.ConnectionLost) and not isinstance(
+        error, (*lasting, FileNotFoundError)
+    )
+    return (Unreachable if passing else TransportFailed)(f"{label}: {message}", hint=hint)
 
 
 def _words(error: BaseException, attempt: Attempt, seconds: float) -> tuple[str, str | None]:
@@ -72,7 +76,10 @@ def _words(error: BaseException, attempt: Attempt, seconds: float) -> tuple[str,
         case asyncssh.KeyExchangeFailed():
             if "host key" in str(error):
                 return _host_key(where, attempt)
-            return f"{where} and this machine have no algorithm in common: {error}", None
+            return (
+                f"{where} and this machine have no algorithm in common: {error}",
+                "its sshd is very old, or very strict",
+            )
         case asyncssh.KeyEncryptionError() | asyncssh.KeyImportError():
             return f"the identity file cannot be used: {error}", "unlock it: ssh-add FILE; or name another one"
         case asyncssh.ConfigParseError():
@@ -80,7 +87,10 @@ def _words(error: BaseException, attempt: Attempt, seconds: float) -> tuple[str,
         case TimeoutError():
             return f"{where} does not answer within {seconds:g} s", "is it up, and does a firewall drop packets?"
         case socket.gaierror():
-            return f"the name {attempt.endpoint.host!r} cannot be resolved: {error.strerror}", None
+            return (
+                f"the name {attempt.endpoint.host!r} cannot be resolved: {error.strerror}",
+                "is it spelled right, and does the ssh config name it?",
+            )
         case OSError() if error.errno in _UNREACHABLE or "unreachable" in str(error) or "No route" in str(error):
             return f"there is no route to {where}", "is the address right, and the network between up?"
         case OSError() if error.errno == errno.ECONNREFUSED or f"[Errno {errno.ECONNREFUSED}]" in str(error):
@@ -95,9 +105,12 @@ def _words(error: BaseException, attempt: Attempt, seconds: float) -> tuple[str,
                 "sshd turns connections away (MaxStartups, PerSourcePenalties), or a proxy has no way to it",
             )
         case asyncssh.Error() | OSError():
-            return f"the connection to {where} broke during the handshake: {error}", None
+            return (
+                f"the connection to {where} broke during the handshake: {error}",
+                "try again; its sshd's own log tells more",
+            )
         case _:
-            return f"no connection to {where}: {error}", None
+            return f"no connection to {where}: {error}", "ssh -v, to the same place, tells more"
 
 
 def _not_let_in(where: str, attempt: Attempt) -> tuple[str, str | None]:

@@ -17,23 +17,10 @@ from typing import Any
 from harness.deploy.ansible_files import Files
 from harness.models.runner import Payload, PayloadPlay, PayloadTask
 from harness.plan.files import module_name
+from harness.plan.modules import BUILTIN
 
 SECRETS = "harness_secrets"
 """The variable that holds the secrets; it travels in a file of mode 0600."""
-
-BUILTIN = frozenset(
-    re.findall(
-        r"\w+",
-        "add_host apt apt_key apt_repository assemble assert async_status blockinfile command copy cron"
-        " deb822_repository debconf debug dnf dnf5 dpkg_selections expect fail fetch file find gather_facts get_url"
-        " getent git group group_by hostname import_playbook import_role import_tasks include_role include_tasks"
-        " include_vars iptables known_hosts lineinfile meta mount_facts package package_facts pause ping pip raw reboot"
-        " replace rpm_key script service service_facts set_fact set_stats setup shell slurp stat subversion systemd"
-        " systemd_service sysvinit tempfile template unarchive uri user validate_argument_spec wait_for"
-        " wait_for_connection yum yum_repository",
-    )
-)
-"""Ansible's own modules (docs.ansible.com/ansible/latest/collections/ansible/builtin)."""
 
 _SAME = (
     "tags", "notify", "loop", "loop_control", "vars", "environment", "become_user", "changed_when", "failed_when",

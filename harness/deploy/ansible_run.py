@@ -7,7 +7,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ from harness.models.endpoint import Local, Ssh
 from harness.models.runner import Payload, TaskRecord
 
 if TYPE_CHECKING:
-    from harness.ansible.job import AnsibleHost, PlaybookJob, TaskEvent
+    from harness.ansible.job import AnsibleHost, PlaybookJob, PlaybookRun, TaskEvent
 
 _PLUGINS = Path(harness.__file__).resolve().parent / "ansible" / "plugins" / "action"
 
@@ -77,10 +77,7 @@ def run_by_ansible(
     `states` are taken in before the first task and brought up to date after the last. Raises AnsibleFailed where
     Ansible is missing or refuses the playbook.
     """
-    if sys.platform == "win32":
-        raise Unsupported("running Ansible", by="Windows", hint="run the harness on Linux or macOS")
-    from harness.ansible.run import run_playbook
-
+    run_playbook = _playbook_runner()
     payload = works[0].payload
     filtered, selected = _by_tags(payload, excerpts or whole(payload), means.arguments)
     with tempfile.TemporaryDirectory(prefix="harness-plan-") as name:
@@ -88,9 +85,9 @@ def run_by_ansible(
         hosts = [work.host for work in works]
         exchange = _exchange(folder, payload, states) if states is not None else None
         playbook = write_playbook(folder, payload, hosts, selected, environment=means.env, exchange=exchange)
-        listener = _Listener(hosts, playbook, means, states)
+        listener = Listener(hosts, playbook, means, states)
         listener.skip(filtered)
-        job = _job(works, means, playbook)
+        job = job_of(works, means, playbook)
         try:
             run = run_playbook(
                 job,
@@ -107,6 +104,15 @@ def run_by_ansible(
         if exchange is not None and states is not None:
             _hand_out(exchange, states)
     return listener.runs
+
+
+def _playbook_runner() -> Callable[..., PlaybookRun]:
+    """Raises Unsupported where Ansible cannot run at all."""
+    if sys.platform != "win32":
+        from harness.ansible.run import run_playbook
+
+        return run_playbook
+    raise Unsupported("running Ansible", by="Windows", hint="run the harness on Linux or macOS")
 
 
 def _by_tags(
@@ -126,7 +132,8 @@ def _by_tags(
     return left_out, kept
 
 
-def _job(works: Sequence[HostWork], means: Means, playbook: Playbook) -> PlaybookJob:
+def job_of(works: Sequence[HostWork], means: Means, playbook: Playbook) -> PlaybookJob:
+    """The call of Ansible that runs the playbook on all of them."""
     from harness.ansible.job import PlaybookJob
 
     payload = works[0].payload
@@ -203,7 +210,7 @@ def _hand_out(exchange: Exchange, states: Mapping[str, HostState]) -> None:
             state.facts.update(told["facts"])
 
 
-class _Listener:
+class Listener:
     """Makes records of events, host by host."""
 
     def __init__(

@@ -69,7 +69,7 @@ def _attempt(work: HostWork, means: Means) -> _Attempt:
     except Interrupted:
         raise
     except HarnessError as error:
-        attempt.why = _words(error)
+        attempt.why = _words(error).removeprefix(f"{work.host}: ")
     attempt.spent = time.monotonic() - started
     if attempt.result is not None and means.cancellation.called:
         attempt.why = None  # called off, and not the binary's fault
@@ -172,6 +172,4 @@ def _first(work: HostWork) -> DecisionRecord:
 
 
 def _words(error: BaseException) -> str:
-    if isinstance(error, HarnessError) and error.hint:
-        return f"{error.message} ({error.hint})"
-    return str(error)
+    return error.message if isinstance(error, HarnessError) else str(error)

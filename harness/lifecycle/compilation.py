@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -51,7 +52,9 @@ def compile_plan(
         raise StepFailed(describe(error), outcome="error", stage="compile") from error
     _refuse_what_needs_root(context, payloads)
     busy = [host for payload in payloads for host in payload.run_on]
-    facts = all_done(context.each(busy, lambda host: connections[host].facts()))
+    began = time.monotonic()
+    facts = all_done(context.each(busy, lambda host: connections[host].facts()), stage="push")
+    context.time(step, "", "reach", time.monotonic() - began)
     compiler = _compiler(context, checked.compiler)
     strategies = {host: context.scenario.strategy(host) for host in busy}
     decisions = decide_all(payloads, strategies, facts, compiler)
@@ -65,7 +68,9 @@ def compile_plan(
             if host in targets
         }
     )
+    began = time.monotonic()
     outcome = _compile_all(context, checked.compiler, payloads, wanted, step)
+    context.time(step, "", "compile", time.monotonic() - began)
     compiled, failures = _compiled(context, payloads, targets, outcome)
     of_host = {host: payload for payload in payloads for host in payload.run_on}
     return Binaries(frozenset(hosts), of_host, decisions, compiled, failures, compiler.honours().parts)

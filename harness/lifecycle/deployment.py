@@ -19,6 +19,7 @@ from harness.lifecycle.crew import Outcome
 from harness.lifecycle.failures import StepFailed, describe, describe_all, raise_defects
 from harness.models.results import HostExecutionResult
 from harness.models.runner import TaskRecord
+from harness.report.decisions import in_words
 
 T = TypeVar("T")
 
@@ -49,16 +50,18 @@ def run_plan(
 ) -> dict[str, HostExecutionResult]:
     """Each host by its strategy. Raises StepFailed (stage push) when any could not be brought what it was to run."""
     started = time.monotonic()
-    means = _means(context, step, arguments)
+    means = means_of(context, step, arguments)
     deployed = _deploy(context, _works(context, binaries, connections), means)
+    took = time.monotonic() - started
+    context.time(step, "", "run", took)
     if step == "converge":
-        context.ledger.execution_time += time.monotonic() - started
+        context.ledger.execution_time += took
     results = dict(deployed.results)
     for host, result in results.items():
         context.time(step, host, "deploy", result.execution_time)
         for decision in result.decisions:
             if decision.degraded:
-                context.warn(f"{host} was degraded to {decision.method}: {'; '.join(decision.reasons)}")
+                context.warn(f"{host} was {in_words(decision)}")
     for host, error in deployed.failed.items():
         results[host] = HostExecutionResult(
             host=host,
@@ -123,7 +126,7 @@ def _deploy(context: Context, works: Sequence[HostWork], means: Means) -> Deploy
     return whole
 
 
-def _means(context: Context, step: str, arguments: RunArguments) -> Means:
+def means_of(context: Context, step: str, arguments: RunArguments) -> Means:
     lock = threading.Lock()
 
     def pushed(size: int) -> None:

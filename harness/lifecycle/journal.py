@@ -166,6 +166,14 @@ class Journal(AbstractContextManager["Journal"]):
     def record_timing(self, run: RunId, step: str, host: str, what: str, seconds: float) -> None:
         self._write("INSERT INTO timings VALUES (?, ?, ?, ?, ?)", (run.value, step, host, what, seconds))
 
+    def timings(self, run: RunId, step: str) -> dict[str, float]:
+        """Seconds of what concerns all hosts together: reach, compile, run."""
+        rows = self._read(
+            "SELECT what, sum(seconds) FROM timings WHERE run = ? AND step = ? AND host = '' GROUP BY what",
+            (run.value, step),
+        )
+        return {row[0]: row[1] for row in rows}
+
     # Instances
 
     def creating(self, run: RunId, scenario: str, specs: Sequence[PlatformSpec]) -> None:

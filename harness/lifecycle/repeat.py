@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.models.results import Failed, Skipped, TestReport
+from harness.models.results import Failed, Skipped, TaskExecutionResult, TestReport
 
 
 def outcomes(report: TestReport) -> dict[str, str]:
@@ -17,16 +17,20 @@ def outcomes(report: TestReport) -> dict[str, str]:
         if host.error:
             found[f"{host.host}: the run"] = "error"
         for task in host.task_results:
-            status = (
-                "failed" if isinstance(task.status, Failed) else "skipped" if isinstance(task.status, Skipped) else ""
-            )
-            found[f"{host.host}: task {task.task_id}"] = status or ("changed" if task.changed else "ok")
+            found[f"{host.host}: task {task.task_id}"] = outcome_of(task)
     for validation in report.validation_report.task_validations:
         for check in validation.checks:
             found[f"{validation.host}: check {check.check}"] = check.outcome
     for check in report.validation_report.suite:
         found[f"check {check.check}"] = check.outcome
     return found
+
+
+def outcome_of(task: TaskExecutionResult) -> str:
+    """`ok`, `changed`, `failed` or `skipped`."""
+    if isinstance(task.status, Failed):
+        return "failed"
+    return "skipped" if isinstance(task.status, Skipped) else "changed" if task.changed else "ok"
 
 
 def flaky(reports: Sequence[TestReport]) -> list[str]:

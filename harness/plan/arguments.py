@@ -13,6 +13,7 @@ from harness.plan import fields, keywords
 from harness.plan.expressions import is_template
 from harness.plan.fields import Suggestions
 from harness.plan.files import module_name
+from harness.plan.modules import BUILTIN
 
 if TYPE_CHECKING:
     from harness.compile.base import Honours, ModuleSupport
@@ -38,10 +39,11 @@ def refused(task: Task | Handler, honours: Honours, suggestions: Suggestions) ->
     support = honours.modules.get(name)
     if support is None:
         if task.module:
-            meant = suggestions.nearest(name, honours.modules)
+            # What Ansible has is meant as it stands; so is what names its collection.
+            meant = None if name in BUILTIN or "." in name else suggestions.nearest(name, honours.modules)
             words = f"the module {shown(task.module)} is not honoured"
             words += f"; did you mean {meant}?" if meant else ""
-            yield Fault(("module",), words, _known_modules(honours), lacking=bool(meant is None or "." in task.module))
+            yield Fault(("module",), words, _known_modules(honours), lacking=meant is None)
     else:
         yield from _arguments(task, name, support, suggestions)
     yield from _keywords(task, honours)

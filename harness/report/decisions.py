@@ -7,6 +7,8 @@ from typing import Any
 
 from harness.deploy.decide import NAMES, Decision
 from harness.models.config import DeploymentStrategy
+from harness.models.results import DecisionRecord
+from harness.report.text import plural, seconds
 
 
 def as_rows(decisions: Iterable[Decision], strategies: Mapping[str, DeploymentStrategy]) -> list[list[str]]:
@@ -40,6 +42,21 @@ def as_values(decisions: Iterable[Decision], strategies: Mapping[str, Deployment
         }
         for decision in decisions
     ]
+
+
+def in_words(record: DecisionRecord) -> str:
+    """What was decided for a host, why, what had been done by then and what it had cost, and how it travelled."""
+    head = record.method
+    if record.degraded:
+        head = f"degraded to {record.method} after {seconds(record.spent)}"
+        if record.finished:
+            head += f" and {plural(len(record.finished), 'finished task')} ({_some(record.finished)})"
+    tail = f" [{record.route}]" if record.route else ""
+    return f"{head}: {'; '.join(record.reasons)}{tail}"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _segments(decision: Decision) -> list[str]:

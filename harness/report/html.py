@@ -11,6 +11,7 @@ import jinja2
 
 from harness import __version__
 from harness.models.results import Failed, HostExecutionResult, Skipped, TaskExecutionResult, TestReport
+from harness.report.decisions import in_words
 from harness.report.findings import checks, findings, is_expected, totals, verdict
 from harness.report.text import plural, printable, seconds, size
 
@@ -54,6 +55,7 @@ def _hosts(report: TestReport) -> list[HostExecutionResult]:
 def _host(report: TestReport, host: HostExecutionResult) -> dict[str, Any]:
     return {
         "result": host,
+        "decisions": [in_words(decision) for decision in host.decisions],
         "tasks": [{"result": task, "status": _status(report, host.host, task)} for task in host.task_results],
     }
 

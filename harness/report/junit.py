@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from harness.models.results import Failed, Skipped, TestReport
+from harness.report.decisions import in_words
 from harness.report.findings import checks, is_expected
 
 # XML 1.0 has no way to write these characters, not even escaped (https://www.w3.org/TR/xml/#charsets).
@@ -25,6 +26,7 @@ class _Case:
     outcome: str = "passed"
     message: str = ""
     detail: str = ""
+    out: str = ""
 
 
 def junit_xml(reports: Sequence[TestReport]) -> str:
@@ -39,7 +41,7 @@ def junit_xml(reports: Sequence[TestReport]) -> str:
 
 
 def _suite(root: ET.Element, report: TestReport) -> None:
-    cases = [*_steps(report), *_tasks(report), *_checks(report)]
+    cases = [*_steps(report), *_deployments(report), *_tasks(report), *_checks(report)]
     outcomes = [case.outcome for case in cases]
     suite = ET.SubElement(
         root,
@@ -61,6 +63,8 @@ def _suite(root: ET.Element, report: TestReport) -> None:
         elif case.outcome != "passed":
             tag = "error" if case.outcome == "error" else "failure"
             ET.SubElement(element, tag, message=_clean(case.message)).text = _clean(case.detail or case.message)
+        if case.out:
+            ET.SubElement(element, "system-out").text = _clean(case.out)
 
 
 def _steps(report: TestReport) -> Iterator[_Case]:
@@ -69,6 +73,15 @@ def _steps(report: TestReport) -> Iterator[_Case]:
         yield _Case(
             f"{report.scenario}.steps", step.step, step.duration, step.outcome, reason.partition("\n")[0], reason
         )
+
+
+def _deployments(report: TestReport) -> Iterator[_Case]:
+    """How each host was deployed, and why so; that a host was degraded is a warning, which JUnit knows none of."""
+    for host in report.execution_result.host_results if report.execution_result else []:
+        if host.decisions:
+            told = "\n".join(in_words(decision) for decision in host.decisions)
+            name = f"{host.host}: {host.deployment_method}"
+            yield _Case(f"{report.scenario}.deployment", name, host.execution_time, out=told)
 
 
 def _tasks(report: TestReport) -> Iterator[_Case]:

@@ -24,7 +24,7 @@ _OURS = {"delegated": DELEGATED, "podman": "docker", "containers": "docker"}
 
 _OF_MOLECULE = ("azure", "digitalocean", "ec2", "gce", "kubevirt", "libvirt", "lxd", "openstack", "vagrant")
 
-_REFUSED = {
+REFUSED = {
     "cgroup_parent": "it is not supported",
     "extra_opts": "options of podman's command line are not supported",
     "storage_opt": "it is not supported",
@@ -130,10 +130,10 @@ class MoleculePlatforms:
             options.setdefault("docker_host", _podman_socket())
             if "network" in options:
                 options["network_mode"] = options.pop("network")
-        for key, instead in _REFUSED.items():
+        for key, instead in REFUSED.items():
             if key in options:
                 self.problems.append(Problem(self.where((*at, key)), f"is not supported; {instead}"))
-        names = [*model.model_fields, *_REFUSED, *(["network"] if podman else [])]
+        names = [*model.model_fields, *REFUSED, *(["network"] if podman else [])]
         self._tell_of(written, names, at)
         return _as_ours({key: value for key, value in options.items() if key in model.model_fields})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -13,6 +15,8 @@ from harness.scenario.source import is_file, is_folder
 
 FILE = "molecule.yml"
 DEFAULT = "default"
+GLOB = "MOLECULE_GLOB"
+"""The environment variable that holds a pattern of molecule.yml files; it takes the place of FOLDERS."""
 FOLDERS = ("molecule", "extensions/molecule")
 """Where scenarios lie; the second is where Molecule looks in an Ansible collection."""
 
@@ -26,6 +30,8 @@ def find_project(start: Path) -> Path:
     Absolute. Raises UsageError when there is none.
     """
     here = start.absolute()
+    if os.environ.get(GLOB):
+        return here  # as Molecule: the pattern begins in the current folder
     for folder in (here, *here.parents):
         if _scenario_folder(folder) is not None:
             return folder
@@ -37,24 +43,44 @@ def find_project(start: Path) -> Path:
 
 def list_scenarios(project: Path) -> list[str]:
     """The names of all scenarios, sorted. A folder that is hidden or holds no molecule.yml is none."""
-    root = _scenario_folder(project)
-    if root is None:
-        return []
-    try:
-        found = [folder.name for folder in root.iterdir() if not folder.name.startswith(".")]
-    except OSError as error:
-        raise UsageError(f"{root}: {error.strerror or error}") from error
-    return sorted(name for name in found if is_file(root / name / FILE))
+    return sorted(_folders(project))
 
 
 def scenario_directory(project: Path, name: str) -> Path:
     """Absolute folder of a scenario. Raises UsageError when there is none of that name."""
-    known = list_scenarios(project)
-    if name in known:
-        root = _scenario_folder(project)
-        assert root is not None
-        return root.absolute() / name
-    raise UsageError(f"there is no scenario {shown(name)} in {project}", hint=_known(name, known))
+    found = _folders(project)
+    if name in found:
+        return found[name].absolute()
+    raise UsageError(f"there is no scenario {shown(name)} in {project}", hint=_known(name, sorted(found)))
+
+
+def _folders(project: Path) -> dict[str, Path]:
+    """By name."""
+    pattern = os.environ.get(GLOB)
+    if pattern:
+        return _matching(project, pattern)
+    root = _scenario_folder(project)
+    if root is None:
+        return {}
+    try:
+        found = [folder for folder in root.iterdir() if not folder.name.startswith(".")]
+    except OSError as error:
+        raise UsageError(f"{root}: {error.strerror or error}") from error
+    return {folder.name: folder for folder in found if is_file(folder / FILE)}
+
+
+def _matching(project: Path, pattern: str) -> dict[str, Path]:
+    """The folders of the files that MOLECULE_GLOB means."""
+    found: dict[str, Path] = {}
+    for path in sorted(glob.glob(str(project / pattern), recursive=True)):  # noqa: PTH207 (absolute ones, too)
+        folder = Path(path).parent
+        other = found.setdefault(folder.name, folder)
+        if other != folder:
+            raise UsageError(
+                f"{GLOB}={pattern}: {other} and {folder} are both the scenario {folder.name}",
+                hint="narrow the pattern: a scenario's name is that of its folder",
+            )
+    return found
 
 
 def select_scenarios(

@@ -130,3 +130,38 @@ def test_what_cannot_be_is_refused_before_anything_is_made(project: Project, fau
     assert result.code == 2
     assert words in result.text
     assert "created by" not in result.text
+
+
+SSH = ({"name": "node1", "connection": "ssh"},)
+
+
+@pytest.mark.ssh
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({"kind": "sshd-stopped", "during": "push"}, "pushed"),
+        ({"kind": "sshd-stopped", "during": "converge"}, "refused"),
+        ({"kind": "connection-cut", "after_task": "first"}, "connection broke"),
+        ({"kind": "host-key-changed", "during": "converge"}, "host key"),
+        ({"kind": "wrong-key", "during": "converge"}, "key"),
+        ({"kind": "wrong-password", "during": "converge"}, "password"),
+        ({"kind": "packets-dropped", "after_task": "first"}, "does not answer any more"),
+        ({"kind": "target-frozen", "after_task": "first"}, "does not answer any more"),
+        ({"kind": "target-killed", "after_task": "first"}, "cannot be reached any more"),
+    ],
+)
+def test_behind_sshd(project: Project, fault: dict[str, Any], words: str) -> None:
+    scenario(project, fault, platforms=SSH, tasks=SLOW, timeout=8, sequence=["create", "converge", "destroy"])
+    result = project.run("test")
+    ended, said = outcome(project)
+    print(result.text)
+    assert (result.code, ended) == (2, "error")
+    assert words in said
+    clean(project)
+
+
+@pytest.mark.ssh
+def test_a_slow_way_is_only_slow(project: Project) -> None:
+    shaping = {"rtt_ms": 20, "jitter_ms": 4, "loss_percent": 0.1, "rate_kbit": 50_000}
+    project.scenario(driver="native", platforms=[{**SSH[0], "shaping": shaping}], full=True)
+    project.passes("test")

@@ -6,6 +6,7 @@ import pytest
 
 from harness.errors import UsageError
 from harness.scenario import find_project, list_scenarios, select_scenarios
+from harness.scenario.project import scenario_directory
 
 
 def make(project: Path, *names: str, under: str = "molecule") -> None:
@@ -62,3 +63,16 @@ def test_what_selects_nothing_is_an_error(project: Path, patterns: list[str], ex
     with pytest.raises(UsageError) as caught:
         select_scenarios(project, patterns, exclude=exclude)
     assert words in caught.value.message
+
+
+def test_molecules_own_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("roles/a/molecule/one", "roles/b/molecule/two", "molecule/other"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "molecule.yml").write_text("")
+    monkeypatch.setenv("MOLECULE_GLOB", "roles/*/molecule/*/molecule.yml")
+    assert find_project(tmp_path) == tmp_path
+    assert list_scenarios(tmp_path) == ["one", "two"]
+    assert scenario_directory(tmp_path, "two") == tmp_path / "roles/b/molecule/two"
+    (tmp_path / "roles/b/molecule/two").rename(tmp_path / "roles/b/molecule/one")
+    with pytest.raises(UsageError, match="are both the scenario one"):
+        list_scenarios(tmp_path)

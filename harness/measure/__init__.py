@@ -1,0 +1,1 @@
+"""What a deployment costs, beside what others need for the same work."""

@@ -1,0 +1,75 @@
+"""Fresh platforms for each measurement, and a look at what was done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from harness.errors import HarnessError
+from harness.lifecycle.context import Context, RunOptions
+from harness.lifecycle.events import Observer
+from harness.lifecycle.run import RunResult, new_run, perform
+from harness.models.bench import Passage
+from harness.models.scenario import Scenario
+from harness.models.shaping import Shaping
+
+
+class BenchFailed(HarnessError):
+    """A run that should be measured did not come to its end."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A scenario and the platforms of one round. `arguments`: what a `harness` of its own has to be told so that it
+    sees the same scenario."""
+
+    scenario: Scenario
+    options: RunOptions
+    observer: Observer
+    arguments: tuple[str, ...]
+
+    @property
+    def platforms(self) -> tuple[str, ...]:
+        return self.options.platforms or tuple(platform.name for platform in self.scenario.platforms)
+
+    def renew(self) -> None:
+        """Destroy what there is, and create and prepare it anew."""
+        self.clear()
+        self._do("create")
+
+    def clear(self) -> None:
+        self._do("destroy")
+
+    def verify(self) -> None:
+        """The scenario's own tests over what was done last. Raises BenchFailed."""
+        self._do("verify")
+
+    def _do(self, verb: str) -> RunResult:
+        result = perform(self.scenario, verb, self.options, self.observer)
+        if result.exit_code not in (0, 3 if verb == "verify" else 0):
+            reasons = [f"{step.step}: {step.reason}" for step in result.report.steps if step.outcome != "passed"]
+            raise BenchFailed(f"harness {verb} failed, so nothing is measured", hint="; ".join(reasons) or None)
+        return result
+
+    @contextmanager
+    def opened(self, *, counting: bool = False) -> Iterator[Context]:
+        """A run of ours over the platforms as they are, connections and all. `counting`: through proxies that count."""
+        scenario = self.scenario
+        if counting:
+            shaped = tuple(replace(one, shaping=one.shaping or Shaping()) for one in scenario.platforms)
+            scenario = replace(scenario, platforms=shaped)
+        with new_run(scenario, "converge", self.options, self.observer).opened() as (context, _):
+            context.fleet.adopt(context.note)
+            yield context
+
+
+def passage(context: Context) -> Passage:
+    """What the proxies have counted so far, over all platforms."""
+    traffics = [context.fleet.ways.traffic(name) for name in context.hosts]
+    return Passage(
+        connections=sum(one.connections for one in traffics),
+        bytes_up=sum(one.up for one in traffics),
+        bytes_down=sum(one.down for one in traffics),
+        round_trips=sum(one.round_trips for one in traffics),
+    )
