@@ -31,10 +31,14 @@ fi
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+-]*(?: [A-Za-z0-9_./+:,@%=-]+)*")
 """Words that no shell changes, divided by single blanks; the first assigns nothing."""
-_SHELLS_OWN = frozenset(
-    [".", "alias", "bg", "bind", "break", "builtin", "caller", "case", "cd", "chdir", "command", "compgen", "complete", "compopt", "continue", "coproc", "declare", "dirs", "disown", "do", "done", "echo", "elif", "else", "enable", "esac", "eval", "exec", "exit", "export", "false", "fc", "fg", "fi", "for", "function", "getopts", "hash", "help", "history", "if", "in", "jobs", "kill", "let", "local", "logout", "mapfile", "newgrp", "popd", "print", "printf", "pushd", "pwd", "read", "readarray", "readonly", "return", "select", "set", "shift", "shopt", "source", "suspend", "test", "then", "time", "times", "trap", "true", "type", "typeset", "ulimit", "umask", "unalias", "unset", "until", "wait", "whence", "while"]
+_SHELLS_OWN = (
+    " . alias bg bind break builtin caller case cd chdir command compgen complete compopt continue coproc "
+    "declare dirs disown do done echo elif else enable esac eval exec exit export false fc fg fi for "
+    "function getopts hash help history if in jobs kill let local logout mapfile newgrp popd print printf "
+    "pushd pwd read readarray readonly return select set shift shopt source suspend test then time times "
+    "trap true type typeset ulimit umask unalias unset until wait whence while "
 )
-"""What some `sh` does itself: sh(1) of dash, bash, busybox and mksh."""
+"""What some `sh` does itself, each word between blanks: sh(1) of dash, bash, busybox and mksh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,7 @@ def plain_command(command: Command) -> str | None:
     """The text of a command that is one program with its words, for which no shell is needed; None for any other."""
     text = command if isinstance(command, str) else " ".join(map(quote, command))
     program = text.partition(" ")[0]
-    return text if _PLAIN.fullmatch(text) and program not in _SHELLS_OWN else None
+    return text if _PLAIN.fullmatch(text) and f" {program} " not in _SHELLS_OWN else None
 
 
 def in_shell(invocation: Invocation, *, shell: str = "sh", session: str = "", announce: str = "") -> str:
