@@ -17,7 +17,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from benchmarks.pairs import Row, command, compare, table
 from harness.compile.base import CompileSettings
@@ -103,41 +102,16 @@ def whole_test(rounds: int) -> Row:
     return compare(name, ours, "pytest only collecting those tests", bare, rounds=max(5, rounds // 2), goal="< 2 s")
 
 
-def asking(connection: Connection) -> Callable[[], None]:
-    """Twenty times `host.file(p).mode`, through the persistent shell of a connection that is open already."""
-    from testinfra.backend.base import BaseBackend
-    from testinfra.host import Host
-
-    from harness.verify.backend import HarnessBackend
-
-    class Over(HarnessBackend):
-        def __init__(self) -> None:
-            self.user, self._timeout, self._connection = None, None, connection
-            BaseBackend.__init__(self, "node1")
-
-        @property
-        def connection(self) -> Connection:
-            return self._connection
-
-    return twenty(Host(Over()))
-
-
-def twenty(host: Any) -> Callable[[], None]:
-    def ask() -> None:
-        for _ in range(20):
-            assert host.file("/etc/passwd").mode == 0o644
-
-    return ask
-
-
 def assertion(rounds: int) -> Row:
     """One `host.file(p).mode`, through the persistent shell and through testinfra's own local backend."""
     import testinfra
 
+    from benchmarks.over import asking, host_over
+
     with _connection() as connection:
         return compare(
-            "one testinfra assertion on a sandbox", asking(connection),
-            "testinfra's local backend, on this host", twenty(testinfra.get_host("local://")),
+            "one testinfra assertion on a sandbox", asking(host_over(connection), 20),
+            "testinfra's local backend, on this host", asking(testinfra.get_host("local://"), 20),
             rounds=rounds, per_call=20, goal="< 5 ms",
         )  # fmt: skip
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import asyncssh
 
-from benchmarks.main_job import asking
+from benchmarks.over import asking, host_over
 from benchmarks.pairs import Row, command, compare, table
 from harness.cancellation import Cancellation
 from harness.connections import open_connection
@@ -150,7 +150,7 @@ def main() -> None:
         master = openssh(endpoint, *shared)
         loop = f"n=20; while [ $n -gt 0 ]; do {shlex.join(master)} 'stat -c %a /etc/passwd'; n=$((n - 1)); done"
         rows.append(
-            compare("one testinfra assertion", asking(connection), "`ssh host stat` with a ControlMaster",
+            compare("one testinfra assertion", asking(host_over(connection), 20), "`ssh host stat` with a ControlMaster",
                     command(["sh", "-c", loop]), per_call=20)
         )  # fmt: skip
         command([*master, "-O", "exit"])()
