@@ -218,7 +218,8 @@ def _arguments(job: PlaybookJob, folder: Path) -> list[str]:
         with os.fdopen(os.open(variables, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
             json.dump(dict(job.extra_vars), file)
         arguments += ["--extra-vars", f"@{variables}"]
-    arguments += ["--forks", str(job.forks or max(1, len(job.hosts)))]
+    if job.forks or "forks" not in job.config.get("defaults", {}):
+        arguments += ["--forks", str(job.forks or max(1, len(job.hosts)))]
     return [*arguments, *(["--check"] if job.check else []), *job.arguments]
 
 
