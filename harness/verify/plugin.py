@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.verify import JOB
+
+if TYPE_CHECKING:
+    from harness.containers import ContainerManager
 
 SCHEME = "harness"
 
@@ -51,6 +55,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> Generator[None, None, No
         if not isinstance(error, HarnessError):
             raise
         raise pytest.Collector.CollectError(_words(error)) from error
+
+
+@pytest.fixture
+def container_manager(request: pytest.FixtureRequest) -> Iterator[ContainerManager]:
+    """Containers for one test (docs/containers.md): whatever it starts is gone when it ends."""
+    from harness.containers import ContainerManager
+    from harness.errors import HarnessError
+
+    with ContainerManager(request.config.rootpath) as manager:
+        try:
+            manager.check()
+        except HarnessError as error:
+            pytest.fail(_words(error), pytrace=False)
+        yield manager
 
 
 def _check(hosts: str) -> None:

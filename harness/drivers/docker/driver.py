@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from harness.drivers.base import Capability, Driver, InstanceRecord, PlatformSpec, RunId, ScenarioRef, Site
+from harness.drivers.base import Capability, Driver, InstanceRecord, PlatformSpec, RunId, ScenarioRef
 from harness.drivers.docker.options import DockerOptions
 from harness.errors import Problem
+
+if TYPE_CHECKING:
+    from harness.drivers.docker.site import DockerSite
 
 
 class DockerDriver(Driver):
@@ -47,7 +50,7 @@ class DockerDriver(Driver):
         options = DockerOptions(init="systemd", network_mode="none")
         return PlatformSpec("doctor", self.name, image=tags[0], options=options) if tags else None
 
-    def open(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> Site:
+    def open(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> DockerSite:
         from harness.drivers.docker.site import DockerSite
 
         return DockerSite(scenario, run, keep=keep)

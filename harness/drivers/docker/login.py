@@ -10,7 +10,7 @@ from harness.drivers.base import Instance
 from harness.drivers.docker import readiness, remains
 from harness.drivers.docker.options import DockerOptions
 from harness.errors import DriverFailed
-from harness.models.endpoint import Docker, Endpoint
+from harness.models.endpoint import Docker, Endpoint, Ssh
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -22,8 +22,11 @@ def through_sshd(
     client: APIClient, instance: Instance, options: DockerOptions, endpoint: Docker, deadline: Deadline
 ) -> Endpoint:
     """The endpoint that the platform asked for; with `connection: ssh` sshd runs in it from now on."""
-    if options.connection != "ssh":
-        return endpoint
+    return offer(client, instance, options, endpoint, deadline) if options.connection == "ssh" else endpoint
+
+
+def offer(client: APIClient, instance: Instance, options: DockerOptions, endpoint: Docker, deadline: Deadline) -> Ssh:
+    """sshd runs in it from now on. Raises DriverFailed, NotReady."""
     row = readiness.inspect(client, instance)
     offered = sshd.offer(
         endpoint,

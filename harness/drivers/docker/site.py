@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness import daemon
 from harness.deadline import Deadline
@@ -33,7 +33,7 @@ from harness.drivers.docker.container import Wanted
 from harness.drivers.docker.driver import DockerDriver
 from harness.drivers.docker.options import NetworkDefinition
 from harness.errors import DriverFailed, HarnessError, InstanceGone
-from harness.models.endpoint import DaemonAddress, Docker, Endpoint
+from harness.models.endpoint import DaemonAddress, Docker, Endpoint, Ssh
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -79,7 +79,7 @@ class DockerSite(Site):
         defined = {one.name: one for spec in specs for one in daemons.options_of(spec).docker_networks}
         try:
             for host, one in wanted:
-                self._watch(host, one)
+                self._watch(host, self._record(host, one), volumes=not one.options.keep_volumes)
                 self._make_networks(host, one, defined)
             self._side_by_side([lambda host=host, one=one: self._make(host, one) for host, one in wanted])  # type: ignore[misc]
         except BaseException:
@@ -133,14 +133,29 @@ class DockerSite(Site):
                     host.networks.add(place.network)
             host.group = host.group or wanted.group
 
-    def _watch(self, host: Host, wanted: Wanted) -> None:
+    def make_network(self) -> str:
+        """The scenario's own network on the usual daemon, without waiting for a platform that joins it; its name."""
+        host = self._host(None)
+        group = self._group(host)
+        told = labels.make(self.scenario, self.run, name=group, platform="", kept=self.keep, network=group)
+        record = labels.record(told, group, "unused", host.address.url, kind="network")
+        assert record is not None
+        self._watch(host, record, volumes=False)
+        with host.lock, self._explained(host, ""):
+            if group not in host.networks:
+                networks.make(host.client, self.scenario, self.run, group, group, None)
+                host.networks.add(group)
+            host.group = group
+        return group
+
+    def _watch(self, host: Host, record: InstanceRecord, *, volumes: bool) -> None:
         if self.keep:
             return
         with self._lock:
             if self._watcher is None:
                 self._watcher = watcher.start()
-            self._made[wanted.name] = (host, not wanted.options.keep_volumes)
-        watcher.tell(self._watcher, host.address, self._record(host, wanted))
+            self._made[record.id] = (host, volumes)
+            watcher.tell(self._watcher, host.address, record)
 
     def _abandon(self, host: Host, wanted: Wanted) -> None:
         try:
@@ -177,6 +192,30 @@ class DockerSite(Site):
                 readiness.wait_for_systemd(host.client, instance, identifier, deadline)
             endpoint = Docker(container=identifier, daemon=host.address)
             return login.through_sshd(host.client, instance, options, endpoint, deadline)
+
+    def identifier(self, instance: Instance) -> str:
+        """The daemon's own id of it."""
+        return str(self._row(instance)["Id"])
+
+    def address(self, instance: Instance) -> str:
+        """On the first of its networks; empty where it has none."""
+        joined = (self._row(instance)["NetworkSettings"].get("Networks") or {}).values()
+        return next((str(one["IPAddress"]) for one in joined if one.get("IPAddress")), "")
+
+    def ssh_port(self, instance: Instance) -> int:
+        return daemons.options_of(instance.spec).ssh.port
+
+    def offer_ssh(self, instance: Instance, deadline: Deadline) -> Ssh:
+        """sshd runs in it from now on, whatever `connection` it asked for."""
+        host, options = self._host(instance.spec), daemons.options_of(instance.spec)
+        with self._explained(host, instance.name):
+            endpoint = Docker(container=self.identifier(instance), daemon=host.address)
+            return login.offer(host.client, instance, options, endpoint, deadline)
+
+    def _row(self, instance: Instance) -> dict[str, Any]:
+        host = self._host(instance.spec)
+        with self._explained(host, instance.name):
+            return readiness.inspect(host.client, instance)
 
     def destroy(self, instance: Instance) -> None:
         host, options = self._host(instance.spec), daemons.options_of(instance.spec)

@@ -19,9 +19,11 @@ from harness.lifecycle.playbooks import (
     reached_hosts,
     write_folder,
 )
+from harness.lifecycle.snapshots import publish
 from harness.lifecycle.steps.converge import judge, mark_converged
 from harness.lifecycle.steps.create import mark_prepared
 from harness.lifecycle.steps.faults import after_faults, disturbed
+from harness.lifecycle.steps.scripts import prepared_already
 from harness.lifecycle.steps.verify import verify as verify_by_testinfra
 from harness.models.results import CheckResult, HostExecutionResult
 from harness.models.runner import TaskRecord
@@ -49,16 +51,20 @@ def syntax(context: Context) -> None:
     play(context, "syntax", _converge_playbook(context), arguments=["--syntax-check"], platforms=False)
 
 
-def prepare(context: Context) -> None:
+def prepare(context: Context) -> str | None:
     playbook = playbook_of(context, "prepare")
-    if playbook is not None:
-        if not context.options.force and all(context.fleet.members[name].prepared for name in context.hosts):
-            raise StepSkipped("it has been done since they were created (--force does it again)")
-        _simple(context, "prepare", [playbook])
+    if playbook is None:
+        for name in context.hosts:
+            mark_prepared(context, name)
+        raise StepSkipped("the scenario has no prepare.yml")
+    if told := prepared_already(context):
+        return told
+    before = publish.before_prepare(context)
+    _simple(context, "prepare", [playbook])
+    publish.publish(context, before)
     for name in context.hosts:
         mark_prepared(context, name)
-    if playbook is None:
-        raise StepSkipped("the scenario has no prepare.yml")
+    return None
 
 
 def converge(context: Context) -> None:
