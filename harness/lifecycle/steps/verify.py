@@ -17,11 +17,6 @@ def verify(context: Context) -> None:
     verifier = context.scenario.verifier
     if not verifier.enabled:
         raise StepSkipped("the scenario's verifier is not enabled")
-    if verifier.name != "testinfra":
-        raise StepFailed(
-            f"the verifier {verifier.name} is not supported by this version\nhint: use `verifier: {{name: testinfra}}`",
-            outcome="error",
-        )
     context.connections("verify")
     outcome = _run(context, _job(context))
     context.ledger.verification = outcome
@@ -103,7 +98,7 @@ def _job(context: Context) -> VerifyJob:
         host_results=[result for name in context.hosts if (result := last_result(context, name)) is not None],
         options=verifier.options,
         env=verifier.env,
-        pytest_args=list(context.options.pytest_args),
+        pytest_args=list(context.pytest_arguments),
         secrets=list(context.secrets.values()),
         left_out=sorted(names - touched),
         cwd=scenario.ref.directory,
