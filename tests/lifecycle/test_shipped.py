@@ -39,6 +39,7 @@ def run(scenario: Scenario, driver: str) -> None:
     [
         pytest.param("docker", "docker", marks=pytest.mark.docker),
         pytest.param("systemd", "docker", marks=pytest.mark.docker),
+        pytest.param("ssh", "native", marks=[pytest.mark.ssh, pytest.mark.sandbox]),
         pytest.param("systemd-native", "native", marks=[pytest.mark.systemd, pytest.mark.image]),
     ],
 )
