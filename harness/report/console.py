@@ -59,7 +59,7 @@ class ConsoleObserver:
         with self._lock, _gone_stream():
             if host and (state := self._steps.get(scenario)):
                 state.hosts[host] = message
-            if self._verbosity >= 1:
+            if self._verbosity >= (1 if host else 2):  # a tool's own lines say once more what is told of the hosts
                 self._screen.line([("", f"    {host}  "), ("bright_black", message)])
 
     def task_ended(self, scenario: str, host: str, record: TaskRecord) -> None:
