@@ -197,11 +197,13 @@ def test_one_session_is_too_few(host: Machine) -> None:
         host.configure()
 
 
-@pytest.mark.parametrize("shell", ["bash", "dash", "zsh", "fish", "tcsh", "csh", "rbash"])
+SHELLS = [shell for shell in ("bash", "dash", "zsh", "fish", "tcsh", "csh", "rbash") if shutil.which(shell)]
+"""The machine is a view of this host. CI has not all of them."""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
 def test_any_login_shell(host: Machine, shell: str) -> None:
     path = host.inside.run(f"command -v {shell}").out.strip()
-    if not path:
-        pytest.skip(f"there is no {shell} here")
     host.inside.run(f"usermod -s {path} worker")
     host.inside.run("mkdir -p ~worker; printf 'echo hello from bashrc\\n' >~worker/.bashrc; chown -R worker ~worker")
     hard = 'it\'s "$HOME" `x` !important \\n % \t\n end'
