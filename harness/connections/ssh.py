@@ -8,16 +8,18 @@ import os
 import re
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 
 assert sys.platform != "win32"
 
+from harness.connections.base import Command, Completed
 from harness.connections.channel import Channel, ChannelClosed
 from harness.connections.ending import KILL_BELOW, KILL_SESSION, SIGNAL_GROUP
 from harness.connections.posix import PosixConnection
 from harness.connections.script import encode
-from harness.connections.ssh_link import CONNECT_SECONDS, Link
+from harness.connections.ssh_link import Link
 from harness.connections.ssh_process import SshProcess, SshTerminal
 from harness.connections.ssh_stream import SessionStream
 from harness.connections.ssh_words import place
@@ -27,8 +29,6 @@ from harness.models.endpoint import Ssh
 
 _LAST_WORDS = 2000
 _ENDING_SECONDS = 10.0
-_KILL_SECONDS = 3.0
-"""Until a session for killing is open: a host that stands still, or is cut off, answers none."""
 _PLAIN = re.compile(rb"[^A-Za-z0-9 _./:=,@+#()*?\[\]{}<>|&;~^-]")
 """Not plain: what some login shell takes for its own within single quotes (csh: `!` and newlines; fish: a backslash),
 and what `printf` and double quotes do."""
@@ -44,6 +44,19 @@ class SshConnection(PosixConnection):
 
     def why_gone(self) -> str | None:
         return self._link.gone()
+
+    def run(
+        self,
+        command: Command,
+        *,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        user: str | None = None,
+    ) -> Completed:
+        with self._link.within(timeout):
+            return super().run(command, stdin=stdin, env=env, cwd=cwd, timeout=timeout, user=user)
 
     def open_channel(self) -> Channel:
         return SessionChannel(self, self.session("exec sh"))
@@ -68,15 +81,12 @@ class SshConnection(PosixConnection):
         super().close()
         self._link.close()
 
-    def session(self, text: str, *, pty: bool = False, seconds: float = CONNECT_SECONDS) -> SessionStream:
+    def session(self, text: str, *, pty: bool = False) -> SessionStream:
         """A `sh` there that does `text`, whatever the user's login shell. Raises TransportFailed."""
         exports = "".join(f"export {name}={quote(value)}\n" for name, value in self._link.endpoint.environment.items())
         size = os.get_terminal_size(0) if pty and os.isatty(0) else None
         return self._link.session(
-            for_login_shell(exports + text),
-            pty=pty,
-            size=(size.columns, size.lines) if size else None,
-            seconds=seconds,
+            for_login_shell(exports + text), pty=pty, size=(size.columns, size.lines) if size else None
         )
 
     def kill_below(self, pid: int) -> None:
@@ -96,7 +106,8 @@ class SshConnection(PosixConnection):
         words = " ".join(map(str, arguments))
         text = f"set -- {words}\nif [ ! -r /proc/self/stat ]; then {otherwise} 2>/dev/null; exit; fi\n{script}"
         try:
-            stream = self.session(text, seconds=_KILL_SECONDS)
+            with self._link.within(_ENDING_SECONDS / 4):
+                stream = self.session(text)
         except TransportFailed:
             return
         try:

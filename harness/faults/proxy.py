@@ -6,10 +6,9 @@ It works for whatever speaks to the address it listens on: OpenSSH, asyncssh, An
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -226,6 +225,8 @@ class Front:
 
 
 def _received(passage: socket.socket) -> socket.socket:
+    if sys.platform == "win32":
+        raise ConnectionRefusedError("sockets are not passed on this system")
     _, descriptors, _, _ = socket.recv_fds(passage, 1, 1)
     if not descriptors:
         raise ConnectionRefusedError("nobody listens there")
@@ -253,7 +254,7 @@ async def _end(pair: _Pair) -> None:
             writer.transport.abort()
     if pair.process is not None and pair.process.returncode is None:
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(pair.process.pid, signal.SIGKILL)
+            pair.process.kill()  # the command itself: its shell has given way to it
         await pair.process.wait()
 
 
