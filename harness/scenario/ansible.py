@@ -203,7 +203,7 @@ class AnsibleReader:
                 self._warn((*at, key), _strange(key, type(section).model_fields, "no key that Molecule reads"))
         for at in (("lint",), ("verifier", "lint")):
             holder: BaseModel = self.file if len(at) == 1 else self.file.verifier
-            if "lint" in holder.model_fields_set:
+            if "lint" in holder.model_fields_set and not isinstance(holder.__dict__["lint"], str | None):
                 self._warn(at, "Molecule has dropped it; nothing is linted")
 
     def _path(self, written: str) -> Path:
