@@ -201,7 +201,10 @@ def test_the_newer_section_says_the_same(load: Load, files: Path) -> None:
         ("provisioner: {ansible_args: --diff}", "should be a list, not '--diff'"),
         ("provisioner: {config_options: {defaults: 3}}", "should be a mapping, not 3"),
         ("scenario: {test_sequence: [side_effect a.yml, converge b.yml]}", "the step converge takes no arguments"),
-        ("driver: {name: docker}\nplatforms: [{name: a, snapshot: [1]}]", "platforms[0].snapshot: [1] is neither true"),
+        (
+            "driver: {name: docker}\nplatforms: [{name: a, snapshot: [1]}]",
+            "platforms[0].snapshot: a list is neither true",
+        ),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(load: Load, text: str, words: str) -> None:
