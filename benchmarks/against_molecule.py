@@ -20,7 +20,7 @@ import tempfile
 import time
 import venv
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,6 +43,8 @@ class Tool:
     prefix: tuple[str, ...]
     suffix: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
+    ran: list[str] = field(default_factory=list)
+    """The verbs that ended well."""
 
     def run(self, verb: str) -> float:
         """Seconds. Raises SystemExit with what it printed, should it fail."""
@@ -56,7 +58,16 @@ class Tool:
         print(f"{self.name} {verb}: {told(took)}", file=sys.stderr, flush=True)
         if done.returncode:
             raise SystemExit(f"{' '.join(argv)}: exit {done.returncode}\n{done.stdout[-6000:]}")
+        self.ran.append(verb)
         return took
+
+    def tidy(self) -> None:
+        """Nothing of it stays, after a failure and Ctrl-C neither."""
+        if self.ran[-1:] in (["test"], ["destroy"]):
+            return
+        argv = [*self.prefix, "destroy", *self.suffix]
+        env = {**os.environ, **self.env}
+        subprocess.run(argv, cwd=self.folder, env=env, capture_output=True, timeout=LIMIT, check=False)
 
 
 def environment(folder: Path) -> Path:
@@ -72,14 +83,30 @@ def environment(folder: Path) -> Path:
 @contextmanager
 def projects(programs: Path) -> Iterator[tuple[Tool, Tool, Tool]]:
     """Ours, Molecule as it comes, and Molecule tuned, each in a project of its own."""
-    with tempfile.TemporaryDirectory(prefix="harness-benchmark-") as name:
+    with tempfile.TemporaryDirectory(prefix="harness-benchmark-") as name, ExitStack() as stack:
         root = Path(name)
+        _refuse_strangers()
         ours = Tool("harness", _our_project(root / "ours"), (sys.executable, "-m", "harness"), ("-s", "default"))
         image = _image(ours)
-        yield (
-            ours,
-            _molecule(root / "molecule", programs, image, "molecule", tuned=False),
-            _molecule(root / "tuned", programs, image, "molecule, tuned", tuned=True),
+        plain = _molecule(root / "molecule", programs, image, "molecule", tuned=False)
+        tuned = _molecule(root / "tuned", programs, image, "molecule, tuned", tuned=True)
+        for tool in (ours, plain, tuned):
+            stack.callback(tool.tidy)
+        yield ours, plain, tuned
+
+
+def _refuse_strangers() -> None:
+    """Molecule's containers have the platforms' plain names, and it removes whatever has them."""
+    from harness import daemon
+
+    client = daemon.connect(daemon.default_address())
+    try:
+        there = {name.strip("/") for row in client.containers(all=True) for name in row["Names"]}
+    finally:
+        client.close()
+    if taken := sorted(there & {"node1", "node2"}):
+        raise SystemExit(
+            f"Molecule would remove the containers {', '.join(taken)}: rename them, or remove them yourself"
         )
 
 
@@ -157,13 +184,9 @@ def whole(ours: Tool, theirs: Tool, rounds: int, *, goal: str) -> Pair:
 def verbs(ours: Tool, theirs: Tool, rounds: int) -> list[Pair]:
     """Each verb of ours beside the same of theirs, on containers that are kept between them."""
     pairs = [Pair(f"`{verb}`", f"`{theirs.name} {verb}`") for verb in VERBS]
-    try:
-        for _ in range(rounds):
-            for verb, pair in zip(VERBS, pairs, strict=True):
-                pair.times.append((ours.run(verb), theirs.run(verb)))
-    finally:
-        ours.run("destroy")
-        theirs.run("destroy")
+    for _ in range(rounds):
+        for verb, pair in zip(VERBS, pairs, strict=True):
+            pair.times.append((ours.run(verb), theirs.run(verb)))
     return pairs
 
 
@@ -171,37 +194,32 @@ def assertion(ours: Tool, rounds: int) -> Pair:
     """One `host.file(p).mode` on the same container: over our connection and by testinfra's docker backend."""
     import testinfra
 
+    from benchmarks.over import asking, host_over
     from harness import daemon
+    from harness.connections import open_connection
+    from harness.models.endpoint import Docker
 
-    os.chdir(ours.folder)
     ours.run("create")
-    client = daemon.connect(daemon.default_address())
+    address = daemon.default_address()
+    client = daemon.connect(address)
     try:
         label = f"harness-e2e.project={ours.folder}"
-        [row] = [row for row in client.containers(filters={"label": label}) if "node1" in row["Names"][0]]
-        hosts = [testinfra.get_host(address) for address in ("harness://node1.default", f"docker://{row['Id']}")]
-        pair = Pair("one testinfra assertion", "testinfra's docker backend", ">= 20")
-        _asked(hosts[0])()
-        for _ in range(rounds):
-            pair.times.append((_timed(_asked(hosts[0]), 50), _timed(_asked(hosts[1]), 5)))
-        return pair
+        identifier = str(client.containers(filters={"label": label})[0]["Id"])
     finally:
         client.close()
-        ours.run("destroy")
+    pair = Pair("one testinfra assertion", "testinfra's docker backend", ">= 20")
+    theirs = testinfra.get_host(f"docker://{identifier}")
+    with open_connection(Docker(container=identifier, daemon=address), name="node1") as connection:
+        host = host_over(connection)
+        asking(host, 1)()
+        pair.times = [(_timed(asking(host, 50)) / 50, _timed(asking(theirs, 5)) / 5) for _ in range(rounds)]
+    return pair
 
 
-def _asked(host: object) -> Callable[[], None]:
-    def ask() -> None:
-        assert host.file("/etc/passwd").mode == 0o644  # type: ignore[attr-defined]
-
-    return ask
-
-
-def _timed(call: Callable[[], None], times: int) -> float:
+def _timed(call: Callable[[], None]) -> float:
     started = time.perf_counter()
-    for _ in range(times):
-        call()
-    return (time.perf_counter() - started) / times
+    call()
+    return time.perf_counter() - started
 
 
 def table(pairs: Sequence[Pair]) -> str:

@@ -105,33 +105,13 @@ def whole_test(rounds: int) -> Row:
 def assertion(rounds: int) -> Row:
     """One `host.file(p).mode`, through the persistent shell and through testinfra's own local backend."""
     import testinfra
-    from testinfra.backend.base import BaseBackend
-    from testinfra.host import Host
 
-    from harness.verify.backend import HarnessBackend
-
-    class Over(HarnessBackend):
-        """The backend over a connection that is open already."""
-
-        def __init__(self, connection: Connection) -> None:
-            self.user, self._timeout, self._connection = None, None, connection
-            BaseBackend.__init__(self, "node1")
-
-        @property
-        def connection(self) -> Connection:
-            return self._connection
-
-    def twenty(host: Host) -> Callable[[], None]:
-        def ask() -> None:
-            for _ in range(20):
-                assert host.file("/etc/passwd").mode == 0o644
-
-        return ask
+    from benchmarks.over import asking, host_over
 
     with _connection() as connection:
         return compare(
-            "one testinfra assertion on a sandbox", twenty(Host(Over(connection))),
-            "testinfra's local backend, on this host", twenty(testinfra.get_host("local://")),
+            "one testinfra assertion on a sandbox", asking(host_over(connection), 20),
+            "testinfra's local backend, on this host", asking(testinfra.get_host("local://"), 20),
             rounds=rounds, per_call=20, goal="< 5 ms",
         )  # fmt: skip
 

@@ -89,6 +89,9 @@ class Connection(AbstractContextManager["Connection"], ABC):
 
     name: str
     """For messages: `node1 (sandbox 4711)`."""
+    kept: dict[str, str] | None = None
+    """By sha256, folders there with a binary that need not be pushed again, until `tidy`. None: nothing is kept, since
+    a push costs little."""
 
     @abstractmethod
     def run(
@@ -134,6 +137,9 @@ class Connection(AbstractContextManager["Connection"], ABC):
     @abstractmethod
     def facts(self) -> Facts:
         """Probed once, then remembered."""
+
+    def tidy(self) -> None:
+        """Remove what is kept there for later; before a snapshot, and at the end."""
 
     def forward_to_controller(self, port: int) -> str:
         """Make `127.0.0.1:port` of this machine reachable from inside; returns host:port as seen there."""

@@ -29,6 +29,17 @@ fi
 """
 """`setpriv` first: it needs no PAM. busybox has neither it nor runuser, and its su sets the same variables."""
 
+_PLAIN = re.compile(r"[A-Za-z0-9_./][A-Za-z0-9_./+-]*(?: [A-Za-z0-9_./+:,@%=-]+)*")
+"""Words that no shell changes, divided by single blanks; the first assigns nothing."""
+_SHELLS_OWN = (
+    " . alias bg bind break builtin caller case cd chdir command compgen complete compopt continue coproc "
+    "declare dirs disown do done echo elif else enable esac eval exec exit export false fc fg fi for "
+    "function getopts hash help history if in jobs kill let local logout mapfile newgrp popd print printf "
+    "pushd pwd read readarray readonly return select set shift shopt source suspend test then time times "
+    "trap true type typeset ulimit umask unalias unset until wait whence while "
+)
+"""What some `sh` does itself, each word between blanks: sh(1) of dash, bash, busybox and mksh."""
+
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
@@ -53,6 +64,13 @@ def command_text(command: Command) -> str:
         raise UsageError("a command needs at least one word")
     words = " ".join(map(quote, command))
     return f"exec -- {words}" if command[0].startswith("-") else f"exec {words}"
+
+
+def plain_command(command: Command) -> str | None:
+    """The text of a command that is one program with its words, for which no shell is needed; None for any other."""
+    text = command if isinstance(command, str) else " ".join(map(quote, command))
+    program = text.partition(" ")[0]
+    return text if _PLAIN.fullmatch(text) and f" {program} " not in _SHELLS_OWN else None
 
 
 def in_shell(invocation: Invocation, *, shell: str = "sh", session: str = "", announce: str = "") -> str:
@@ -84,6 +102,11 @@ def in_shell(invocation: Invocation, *, shell: str = "sh", session: str = "", an
             ).strip()
         )
         become = '"$@"'
+    else:
+        plain = plain_command(invocation.command)
+        if plain is not None and session and not announce and not invocation.env:
+            # One process image less. A program that is not found is left to the shell, which has the words for that.
+            parts.append(f"if command -v {plain.partition(' ')[0]} >/dev/null 2>&1; then exec {session} {plain}; fi")
     parts.append(" ".join(word for word in ("exec", session, become, inner) if word))
     return "\n".join(parts)
 

@@ -22,7 +22,7 @@ from harness.connections.ssh_process import SshProcess, SshTerminal
 from harness.connections.ssh_stream import SessionStream
 from harness.connections.ssh_words import place
 from harness.connections.stream import StreamProcess
-from harness.errors import TransportFailed
+from harness.errors import HarnessError, TransportFailed
 from harness.models.endpoint import Ssh
 
 _LAST_WORDS = 2000
@@ -38,6 +38,7 @@ class SshConnection(PosixConnection):
     def __init__(self, endpoint: Ssh, label: str) -> None:
         super().__init__(label, f"ssh {place(endpoint)}")
         self._link = Link(endpoint, label)
+        self.kept = {}
 
     def why_gone(self) -> str | None:
         return self._link.gone()
@@ -52,7 +53,16 @@ class SshConnection(PosixConnection):
     def forward_to_controller(self, port: int) -> str:
         return f"127.0.0.1:{self._link.forward(port)}"
 
+    def tidy(self) -> None:
+        folders = sorted((self.kept or {}).values())
+        self.kept = {}
+        if folders and self._link.gone() is None:
+            with contextlib.suppress(HarnessError):
+                self.run(["rm", "-rf", "--", *folders], timeout=_ENDING_SECONDS)
+
     def close(self) -> None:
+        if not self._closed:
+            self.tidy()
         super().close()
         self._link.close()
 

@@ -26,6 +26,8 @@ _SAME = (
     "tags", "notify", "loop", "loop_control", "vars", "environment", "become_user", "changed_when", "failed_when",
     "ignore_errors", "until", "retries", "delay", "check_mode", "diff", "when",
 )  # fmt: skip
+_MEANT_EMPTY = ("changed_when", "failed_when", "loop")
+"""Nothing here is not the same as an empty list."""
 _UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 """What YAML wants escaped and JSON does not (yaml.org/spec/1.2.2, production 1)."""
 _TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
@@ -196,7 +198,7 @@ def task_body(task: PayloadTask, files: Files) -> dict[str, Any]:
     body[_qualified(task.module)] = _arguments(task, files)
     for name in _SAME:
         value = getattr(task, name)
-        if value not in (None, False, [], {}) or (value in (False, []) and name in ("changed_when", "failed_when")):
+        if value not in (None, False, [], {}) or (value in (False, []) and name in _MEANT_EMPTY):
             body[name] = with_secrets(value, expression=name in _EXPRESSIONS)
     if task.become:
         body["become"] = True

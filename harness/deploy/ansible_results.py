@@ -27,26 +27,30 @@ _WRITERS = {
 _INTERNAL = ("_ansible_", "invocation")
 
 
-def record_of(event: TaskEvent, task: PayloadTask | None, *, handler: bool, mask: Callable[[Any], Any]) -> TaskRecord:
+def record_of(
+    event: TaskEvent, task: PayloadTask | None, *, handler: bool, mask: Callable[[Any], Any], check: bool = False
+) -> TaskRecord:
     """`task` is None for what no line of the playbook stands for: a task of an included file, a role."""
     hidden = "censored" in event.result or (task is not None and task.no_log)
     result: dict[str, Any] = {} if hidden else mask(_public(event.result))
     module = task.module if task is not None else event.module
     status = _status(event)
     skipped = status == "skipped"
+    unmade = hidden or check or (task is not None and task.check_mode is True)
     return TaskRecord(
         task_id=task.task_id if task is not None else event.task,
         name=task.name if task is not None and task.no_log else str(mask(event.task)),
         module=module,
         handler=handler,
         status=status,
-        msg=CENSORED if hidden else _text(result.get("msg")),
+        # ansible-core 2.19 says of what fails before or around a module that it is the task that failed.
+        msg=CENSORED if hidden else _text(result.get("msg")).removeprefix("Task failed: "),
         stdout=_text(result.get("stdout")),
         stderr=_text(result.get("stderr")) or _text(result.get("module_stderr")),
         rc=result["rc"] if isinstance(result.get("rc"), int) else None,
         start=datetime.fromtimestamp(event.start, UTC).isoformat().replace("+00:00", "Z"),
         duration=event.duration,
-        artifacts=[] if hidden else list(dict.fromkeys(mask(list(_artifacts(module_name(module), event.result))))),
+        artifacts=[] if unmade else list(dict.fromkeys(mask(list(_artifacts(module_name(module), event.result))))),
         ignored=event.outcome == "ignored",
         attempts=result["attempts"] if isinstance(result.get("attempts"), int) else 1,
         skip_reason=_skip_reason(result, task) if skipped and not hidden else None,

@@ -85,8 +85,7 @@ def run_by_ansible(
         hosts = [work.host for work in works]
         exchange = _exchange(folder, payload, states) if states is not None else None
         playbook = write_playbook(folder, payload, hosts, selected, environment=means.env, exchange=exchange)
-        listener = Listener(hosts, playbook, means, states)
-        listener.skip(filtered)
+        listener = Listener(works, playbook, means, states, filtered)
         job = job_of(works, means, playbook)
         try:
             run = run_playbook(
@@ -101,6 +100,7 @@ def run_by_ansible(
             return listener.runs
         if run.error is not None:
             listener.all_failed(str(means.mask(run.error)))
+        listener.close()
         if exchange is not None and states is not None:
             _hand_out(exchange, states)
     return listener.runs
@@ -117,9 +117,9 @@ def _playbook_runner() -> Callable[..., PlaybookRun]:
 
 def _by_tags(
     payload: Payload, excerpts: Sequence[Excerpt], arguments: RunArguments
-) -> tuple[list[TaskRecord], list[Excerpt]]:
-    """Records of the tasks that the run's tags leave out, and the excerpts without them."""
-    left_out: list[TaskRecord] = []
+) -> tuple[dict[str, TaskRecord], list[Excerpt]]:
+    """Records of the tasks that the run's tags leave out, by their ids, and the excerpts without them."""
+    left_out: dict[str, TaskRecord] = {}
     kept: list[Excerpt] = []
     for excerpt in excerpts:
         wanted = set(excerpt.tasks)
@@ -127,7 +127,7 @@ def _by_tags(
             reason = reason_to_skip(task.tags, arguments.tags, arguments.skip_tags)
             if task.task_id in wanted and reason is not None:
                 wanted.discard(task.task_id)
-                left_out.append(skipped_record(task, reason))
+                left_out[task.task_id] = skipped_record(task, reason)
         kept.append(replace(excerpt, tasks=frozenset(wanted)))
     return left_out, kept
 
@@ -179,8 +179,10 @@ def _inventory(works: Sequence[HostWork], payload: Payload) -> list[AnsibleHost]
 
 
 def _becoming(work: HostWork) -> dict[str, str]:
-    """root needs no sudo, which small images have not got, to become another user."""
-    return {"ansible_become_method": "su"} if work.connection.facts().uid == 0 else {}
+    """root needs no sudo, which small images have not got, to become another user, be it one without a shell."""
+    if work.connection.facts().uid != 0:
+        return {}
+    return {"ansible_become_method": "su", "ansible_su_flags": "-s /bin/sh"}
 
 
 def _exchange(folder: Path, payload: Payload, states: Mapping[str, HostState]) -> Exchange:
@@ -214,19 +216,37 @@ class Listener:
     """Makes records of events, host by host."""
 
     def __init__(
-        self, hosts: Sequence[str], playbook: Playbook, means: Means, states: Mapping[str, HostState] | None
+        self,
+        works: Sequence[HostWork],
+        playbook: Playbook,
+        means: Means,
+        states: Mapping[str, HostState] | None,
+        left_out: Mapping[str, TaskRecord] | None = None,
     ) -> None:
-        self.runs = {host: HostRun() for host in hosts}
+        self.runs = {work.host: HostRun() for work in works}
         self._playbook = playbook
         self._means = means
         self._states = states or {}
         self._began = time.time()
+        self._check = means.arguments.check or works[0].payload.check_mode
+        # In the order of the plan: a task that tags leave out has its record where it would have run.
+        tasks = [task.task_id for play in works[0].payload.plays for task in play.tasks]
+        self._places = {task_id: place for place, task_id in enumerate(tasks)}
+        self._left_out = {host: dict(left_out or {}) for host in self.runs}
 
-    def skip(self, records: Sequence[TaskRecord]) -> None:
+    def close(self) -> None:
+        """Everything that was to run has run."""
         for host, run in self.runs.items():
-            for record in records:
-                run.records.append(record)
-                self._means.on_record(host, record)
+            if not run.failed:
+                self._tell_left_out(host, len(self._places))
+
+    def _tell_left_out(self, host: str, before: int) -> None:
+        for task_id in [one for one in self._left_out[host] if self._places[one] < before]:
+            self._add(host, self._left_out[host].pop(task_id))
+
+    def _add(self, host: str, record: TaskRecord) -> None:
+        self.runs[host].records.append(record)
+        self._means.on_record(host, record)
 
     def all_failed(self, words: str) -> None:
         """Those that have not failed already."""
@@ -248,9 +268,12 @@ class Listener:
                 self._states[event.host].notified[spot.task.task_id] = None
         elif spot is not None or not own:
             handler = spot.handler if spot is not None else event.handler
-            record = record_of(event, spot.task if spot else None, handler=handler, mask=self._means.mask)
-            run.records.append(record)
-            self._means.on_record(event.host, record)
+            record = record_of(
+                event, spot.task if spot else None, handler=handler, mask=self._means.mask, check=self._check
+            )
+            if not handler:
+                self._tell_left_out(event.host, self._places.get(record.task_id, 0))
+            self._add(event.host, record)
         elif event.outcome == "failed":
             run.error = f"Ansible could not take in or hand out what tasks left: {event.result.get('msg', '')}"
 

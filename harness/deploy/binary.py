@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import shlex
 import struct
 import threading
 import time
@@ -16,26 +14,11 @@ from typing import Any
 from harness.cancellation import Cancellation
 from harness.connections.base import Connection, Process
 from harness.deadline import Deadline
+from harness.deploy.delivery import Delivery
 from harness.deploy.records import Transcript
 from harness.errors import CommandTimedOut, DeployFailed, HarnessError, TransportFailed
 from harness.models.results import CompilationResult, HostExecutionResult
 from harness.models.runner import StateRecord, TaskRecord
-
-_FOLDER_SCRIPT = """
-umask 077
-why=
-for base in "${TMPDIR:-/tmp}" /var/tmp /run "${HOME:-/root}"; do
-    folder=$(mktemp -d "$base/harness-XXXXXXXXXX" 2>&1) || { why="$why, $base: ${folder##*: }"; continue; }
-    probe=$folder/probe
-    said=$({ printf '#!/bin/sh\\nexit 0\\n' | cat > "$probe" && chmod 700 "$probe" && "$probe"; } 2>&1) && {
-        rm -f "$probe"; printf %s "$folder"; exit 0; }
-    why="$why, $base: ${said##*: }"
-    rm -rf "$folder"
-done
-echo "nowhere may a program be written and run (${why#, })" >&2
-exit 1
-"""
-"""/tmp is often mounted noexec: a folder counts once a program has run in it."""
 
 _TAIL = 30.0
 """Seconds for the clean-up on the host."""
@@ -68,77 +51,65 @@ class BinaryRun:
 
 def run_binary(job: BinaryRun, *, deadline: Deadline, cancellation: Cancellation) -> HostExecutionResult:
     """Do it. Raises DeployFailed when the binary could not be brought there whole; the rest is in the result."""
-    with _folder(job, deadline) as folder:
-        path = f"{folder}/runner"
-        _push(job, path, deadline)
-        return _run(job, path, deadline, cancellation)
-
-
-@contextmanager
-def _folder(job: BinaryRun, deadline: Deadline) -> Iterator[str]:
-    """An unguessable folder of mode 0700 on the host, removed with all that is in it whatever happens."""
-    try:
-        made = job.connection.run(["/bin/sh", "-c", _FOLDER_SCRIPT], timeout=_within(deadline))
-    except HarnessError as error:
-        raise DeployFailed(f"{job.host}: no folder for the binary: {error.message}", hint=error.hint) from error
-    folder = made.out.strip()
-    if not made.ok or not folder.startswith("/"):
-        raise DeployFailed(
-            f"{job.host}: no folder for the binary: {made.err.strip() or f'exit status {made.rc}'}",
-            hint="give the platform a folder that is writable and not mounted noexec, or set TMPDIR in it",
-        )
-    try:
-        yield folder
-    finally:
-        # The host may be gone by now; then the folder is gone with it, or the first failure has already said so.
-        with suppress(HarnessError):
-            job.connection.run(["rm", "-rf", folder], timeout=_LATE if deadline.expired() else _TAIL)
-
-
-def _push(job: BinaryRun, path: str, deadline: Deadline) -> None:
-    size = job.binary.binary_size
-    started = time.monotonic()
-    job.on_pushing()
-    try:
-        job.connection.push(job.binary.binary_path, path, mode=0o700)
-        arrived = _sha256(job.connection, path, deadline)
-    except (HarnessError, OSError) as error:
-        hint = error.hint if isinstance(error, HarnessError) else None
-        raise DeployFailed(f"{job.host}: the binary ({size} bytes) could not be pushed: {error}", hint=hint) from error
-    if arrived != job.binary.sha256:
-        raise DeployFailed(
-            f"{job.host}: the binary arrived damaged: sha256 {arrived}, but {job.binary.sha256} was sent",
-            hint="something between here and the host changes files; nothing was run",
-        )
-    job.on_event(f"pushed {size / 1e6:.1f} MB in {(time.monotonic() - started) * 1000:.0f} ms")
-
-
-def _sha256(connection: Connection, path: str, deadline: Deadline) -> str:
-    quoted = shlex.quote(path)
-    command = (
-        f"sha256sum {quoted} 2>/dev/null || shasum -a 256 {quoted} 2>/dev/null || openssl dgst -r -sha256 {quoted}"
+    delivery = Delivery(
+        host=job.host,
+        connection=job.connection,
+        binary=job.binary,
+        arguments=["--host", job.host, *_state(job), *job.arguments],
+        stdin=bool(_frames(job)),
+        env=job.env,
+        on_pushing=job.on_pushing,
     )
-    told = connection.run(["/bin/sh", "-c", command], timeout=_within(deadline))
-    digest = told.out.split()[0].lstrip("\\") if told.ok and told.out.split() else ""
-    # A host without any of the three: fetch it back and look at it here.
-    return digest if len(digest) == 64 else hashlib.sha256(connection.read(path)).hexdigest()
+    try:
+        with (
+            _begun(job, delivery, deadline) as process,
+            _killed_at(deadline, process) as late,
+            cancellation.stopping(process.kill),
+        ):
+            _settle(job, delivery, process, late, deadline)
+            return _run(job, delivery, process, late, deadline)
+    finally:
+        delivery.close(_LATE if deadline.expired() else _TAIL)
 
 
-def _run(job: BinaryRun, path: str, deadline: Deadline, cancellation: Cancellation) -> HostExecutionResult:
+def _begun(job: BinaryRun, delivery: Delivery, deadline: Deadline) -> Process:
+    try:
+        _within(deadline)
+        return delivery.begin()
+    except HarnessError as error:
+        raise DeployFailed(f"{job.host}: the binary could not be pushed: {error.message}", hint=error.hint) from error
+
+
+def _settle(job: BinaryRun, delivery: Delivery, process: Process, late: threading.Event, deadline: Deadline) -> None:
+    started = time.monotonic()
+    try:
+        delivery.settle(process)
+    except HarnessError as error:
+        if late.is_set():
+            words = f"{job.host}: the binary ({job.binary.binary_size} bytes) could not be pushed"
+            raise DeployFailed(f"{words}: not done after {deadline}") from error
+        if isinstance(error, DeployFailed):
+            raise
+        raise DeployFailed(f"{job.host}: the binary could not be pushed: {error.message}", hint=error.hint) from error
+    took = f"{(time.monotonic() - started) * 1000:.0f} ms"
+    if delivery.skipped:
+        job.on_event(f"the very same binary is there already (checked in {took})")
+    else:
+        job.on_event(f"pushed {job.binary.binary_size / 1e6:.1f} MB in {took}")
+
+
+def _run(
+    job: BinaryRun, delivery: Delivery, process: Process, late: threading.Event, deadline: Deadline
+) -> HostExecutionResult:
     transcript = Transcript(mask=job.mask, on_state=job.on_state or (lambda record: None))
     started = time.monotonic()
     error: str | None
     try:
-        process = job.connection.start(
-            [path, "--host", job.host, *_state(job), *job.arguments],
-            stdin=bool(job.secrets) or job.part is not None,
-            env=job.env or None,
-            cwd="/",
-        )
-        with process, _killed_at(deadline, process) as late, cancellation.stopping(process.kill):
-            job.on_event("running")
-            rc, stderr = _listen(job, process, transcript)
-            error = transcript.verdict(rc, str(job.mask(stderr)))
+        job.on_event("running")
+        rc, stderr = _listen(job, process, transcript)
+        if rc < 128:  # else it may have been killed with its script
+            delivery.ended()
+        error = transcript.verdict(rc, str(job.mask(stderr)))
         if late.is_set():
             where = f" in task {transcript.running!r}" if transcript.running else ""
             error = f"not done after {deadline}{where}: the runner was killed"
@@ -171,7 +142,7 @@ def _silence(job: BinaryRun) -> str:
 
 
 def _listen(job: BinaryRun, process: Process, transcript: Transcript) -> tuple[int, str]:
-    frames = [one for one in (job.secrets or None, job.part) if one is not None]
+    frames = _frames(job)
     if frames:
         # A runner that ended before it read them tells why by its exit status.
         with suppress(TransportFailed):
@@ -185,6 +156,11 @@ def _listen(job: BinaryRun, process: Process, transcript: Transcript) -> tuple[i
             job.on_start(transcript.running)
     ended = process.wait(_TAIL)
     return ended.rc, ended.err
+
+
+def _frames(job: BinaryRun) -> list[Mapping[str, Any]]:
+    """What the runner is given on its stdin."""
+    return [one for one in (job.secrets or None, job.part) if one is not None]
 
 
 def _state(job: BinaryRun) -> list[str]:

@@ -115,7 +115,7 @@ class _Attempt:
         job = job_of(works, means, playbook)
         sections = {*job.config, *self._config}
         config = {name: {**job.config.get(name, {}), **self._config.get(name, {})} for name in sections}
-        return replace(job, config=config), Listener(hosts, playbook, means, None)
+        return replace(job, config=config), Listener(works, playbook, means, None)
 
     def _play(self, job: PlaybookJob, listener: Listener, means: Means) -> PlaybookRun:
         return run_playbook(

@@ -125,6 +125,17 @@ def _variables(plan: Plan, inventory: Inventory | None, groups: Mapping[str, lis
     }
 
 
+def _from_host_to_host(play: Play) -> dict[str, JsonValue]:
+    """The order that a binary, which knows one host, cannot keep, under Ansible's names."""
+    if play.serial is not None:
+        return {"serial": play.serial}
+    if isinstance(play.strategy, dict) and isinstance(rolling := play.strategy.get("Rolling"), dict):
+        size = rolling.get("batch_size")
+        return {"serial": size} if isinstance(size, int) else {}
+    named = {"Free": "free", "HostPinned": "host_pinned"}
+    return {"strategy": named[play.strategy]} if isinstance(play.strategy, str) and play.strategy in named else {}
+
+
 @dataclass(slots=True)
 class _Maker:
     """Turns tasks into what the runner reads, each once however many slices it is in."""
@@ -180,8 +191,9 @@ class _Maker:
             for at, handler in ranked:
                 keys = order.handler_keys(self.plan, index, at)
                 handlers.append(self._task(handler, handler.handler_id, keys, names, taken, secrets))
-        beyond = {key: value for key, value in (play.model_extra or {}).items() if key in PLAY_OTHERS}
-        lacking = arguments.refused_of_play(beyond, self.honours) if self.honours is not None else ()
+        extras = {key: value for key, value in (play.model_extra or {}).items() if key in PLAY_OTHERS}
+        lacking = arguments.refused_of_play(extras, self.honours) if self.honours is not None else ()
+        beyond = {**_from_host_to_host(play), **extras}
         words = tuple(fault.words for fault in lacking)
         return PayloadPlay.model_construct(
             name=play.name, vars=play.vars, tasks=tasks, handlers=handlers, beyond=beyond, lacking=words
@@ -209,17 +221,22 @@ class _Maker:
             args=args,
             notify=[names[topic] if topic in names and topic not in taken else topic for topic in task.notify],
             register_=task.register_,
-            **self._for_ansible(task),
+            **self._for_ansible(task, keys),
         )
         return fields.build(PayloadTask, values)
 
-    def _for_ansible(self, task: Task | Handler) -> dict[str, Any]:
+    def _for_ansible(self, task: Task | Handler, keys: Keys) -> dict[str, Any]:
         extras = task.model_extra or {}
         beyond = {key: value for key, value in extras.items() if key in OTHERS or key.startswith("with_")}
         lacking: tuple[str, ...] = ()
         if self.honours is not None:
             lacking = tuple(fault.words for fault in arguments.refused(task, self.honours, self.faults.suggestions))
-        return {"beyond": beyond, "lacking": lacking, "rerun": extras.get("rerun") is True}
+        rerun = False
+        try:
+            rerun = extras.get("rerun") is not None and fields.truth(extras["rerun"])
+        except Wrong as wrong:
+            self.faults.add((*keys, "rerun"), wrong.words, wrong.hint)
+        return {"beyond": beyond, "lacking": lacking, "rerun": rerun}
 
     def _args(self, task: Task | Handler, keys: Keys) -> dict[str, JsonValue]:
         found = self._arguments.get(id(task))

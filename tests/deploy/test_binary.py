@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 
 from harness.cancellation import Cancellation
 from harness.connections import open_connection
-from harness.connections.base import Completed, Connection
+from harness.connections.base import Connection, Process
 from harness.connections.local import LocalConnection
 from harness.deadline import Deadline
 from harness.deploy.binary import BinaryRun, run_binary
@@ -184,19 +185,88 @@ def test_a_called_off_runner_is_killed_at_once(tmp_path: Path, connection: Conne
     assert_gone(int(pid_file.read_text()))
 
 
-def test_a_binary_that_arrives_damaged_is_not_run(
-    tmp_path: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+class Flipping(LocalConnection):
+    """A way on which one bit is turned over."""
+
+    def start(self, command: Any, **options: Any) -> Process:
+        process = super().start(command, **options)
+        honest = process.write
+
+        def write(data: bytes) -> None:
+            honest(data[:20] + bytes([data[20] ^ 1]) + data[21:] if len(data) > 20 else data)
+
+        process.write = write  # type: ignore[method-assign]
+        return process
+
+
+def test_a_bit_that_turns_over_on_the_way(tmp_path: Path) -> None:
     out = tmp_path / "ran"
-    honest = connection.push
-
-    def damaging(source: bytes | Path, destination: str, *, mode: int | None = None) -> None:
-        honest(Path(source).read_bytes() + b"#" if isinstance(source, Path) else source, destination, mode=mode)
-
-    monkeypatch.setattr(connection, "push", damaging)
-    with pytest.raises(DeployFailed, match="arrived damaged"):
+    with Flipping(Local(), "node1") as connection, pytest.raises(DeployFailed, match="arrived damaged"):
         run(tmp_path, connection, f"touch {out}\n")
     assert not out.exists()
+
+
+@pytest.mark.parametrize("without_sums", [False, True], ids=["checked there", "checked here"])
+def test_a_host_that_writes_something_else_to_its_disk(
+    tmp_path: Path, connection: Connection, without_sums: bool
+) -> None:
+    """`head` is its own; and where there is no program for checksums, the file is fetched back."""
+    tools, out = tmp_path / "tools", tmp_path / "ran"
+    tools.mkdir()
+    for name in ("sh", "mktemp", "printf", "cat", "chmod", "rm", "wc", "tr", "touch", "setsid", "env", "dirname"):
+        (tools / name).symlink_to(str(shutil.which(name)))
+    if not without_sums:
+        (tools / "sha256sum").symlink_to(str(shutil.which("sha256sum")))
+    head = tools / "head"
+    head.write_text(f'#!/bin/sh\n{shutil.which("head")} "$@" | {shutil.which("sed")} s/innocent/tampered/\n')
+    head.chmod(0o755)
+    script = f"touch {out}.innocent\n" + report()
+    with pytest.raises(DeployFailed, match="arrived damaged"):
+        run(tmp_path, connection, script, env={"PATH": str(tools)})
+    assert not list(tmp_path.glob("ran*"))
+    head.unlink()
+    head.symlink_to(str(shutil.which("head")))
+    assert run(tmp_path, connection, script, env={"PATH": str(tools)}).error is None
+    assert Path(f"{out}.innocent").exists()
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_the_very_same_binary_is_not_pushed_again_and_not_believed_either(
+    tmp_path: Path, connection: Connection
+) -> None:
+    connection.kept = {}
+    out, told = tmp_path / "ran", list[str]()
+    script = f"cat >>{out}.frames; echo once >>{out}\n" + report()
+    more: dict[str, Any] = {"on_event": told.append, "secrets": {"TOKEN": "x"}}
+    assert run(tmp_path, connection, script, **more).error is None
+    assert told[0].startswith("pushed")
+    told.clear()
+    assert run(tmp_path, connection, script, **more).error is None
+    assert "is there already" in told[0]
+    [folder] = connection.kept.values()
+    assert Path(folder).stat().st_mode & 0o777 == 0o700
+    (Path(folder) / "runner").write_text(f"#!/bin/sh\ntouch {out}.tampered\n")
+    told.clear()
+    assert run(tmp_path, connection, script, **more).error is None
+    assert told[0].startswith("pushed")
+    assert not Path(f"{out}.tampered").exists()
+    assert not Path(folder).exists()
+    assert out.read_text() == "once\n" * 3
+    assert Path(f"{out}.frames").read_bytes() == (b"\0\0\0\x0e" + b'{"TOKEN": "x"}') * 3
+
+
+def test_a_full_disk(tmp_path: Path, connection: Connection) -> None:
+    limited = "ulimit -f 1"  # a file of 512 bytes: the folder's probe fits, the binary does not
+    job = BinaryRun(host="node1", connection=connection, binary=binary(tmp_path, "#" * 9000))
+    honest = connection.start
+
+    def start(command: Any, **options: Any) -> Process:
+        return honest([*command[:2], f"{limited}\ntrap '' XFSZ\n{command[2]}", *command[3:]], **options)
+
+    connection.start = start  # type: ignore[method-assign]
+    with pytest.raises(DeployFailed, match=r"could not be pushed: .*File too large"):
+        run_binary(job, deadline=Deadline(30), cancellation=Cancellation())
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 def test_a_binary_that_has_gone_is_a_failed_push(tmp_path: Path, connection: Connection) -> None:
@@ -209,9 +279,10 @@ def test_a_binary_that_has_gone_is_a_failed_push(tmp_path: Path, connection: Con
 
 def test_a_host_without_a_folder_to_run_in_says_so(tmp_path: Path) -> None:
     class Nowhere(LocalConnection):
-        def run(self, command: Any, **options: Any) -> Completed:
-            script = f"mktemp() {{ echo no >&2; return 1; }}\n{command[2]}" if "mktemp" in str(command) else command
-            return super().run(["/bin/sh", "-c", script] if isinstance(script, str) else script, **options)
+        def start(self, command: Any, **options: Any) -> Process:
+            return super().start(
+                [*command[:2], f"mktemp() {{ echo no >&2; return 1; }}\n{command[2]}", *command[3:]], **options
+            )
 
     with (
         Nowhere(Local(), "node1") as connection,

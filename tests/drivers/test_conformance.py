@@ -284,10 +284,16 @@ def test_later_run_begins_from_a_snapshot(world: World) -> None:
         with world.connect(site, instance) as connection:
             connection.run(STATE)
             before = connection.run(LOOK).stdout
-        site.snapshot(instance, key)
+        made = site.snapshot(instance, key)
+        assert made.automatic
+        assert made.digest
         site.destroy(instance)
-    with world.open() as site:
+    with world.open(scenario="another") as site:
         [snapshot] = [found for found in site.snapshots() if found.key == key]
+        assert site.find_snapshot("one", key) == made, "a hash stands for the same in every scenario"
+        assert snapshot == made
+        assert site.find_snapshot("two", key) is None
+        assert site.find_snapshot("one", "f" * 64) is None
         first, second = site.create([world.subject.spec("one"), world.subject.spec("two")], {"one": snapshot})
         with world.connect(site, first) as connection:
             assert connection.run(LOOK).stdout == before
@@ -298,6 +304,21 @@ def test_later_run_begins_from_a_snapshot(world: World) -> None:
         [third] = site.create([world.subject.spec("one")], {"one": snapshot})
         with world.connect(site, third) as connection:
             assert connection.run(LOOK).stdout == before, "who began from it did not change it"
+        [snapshot] = [found for found in site.snapshots() if found.key == key]
+        assert snapshot.used == (third.record.id,)
+        site.delete_snapshot(snapshot)
+        assert site.find_snapshot("one", key) is None
+        with world.connect(site, third) as connection:
+            assert connection.run(LOOK).stdout == before, "who lies on it keeps what it has"
+
+
+def test_origin_tells_what_a_platform_begins_as(world: World) -> None:
+    world.needs(Capability.SNAPSHOT)
+    with world.open() as site, world.open(scenario="another") as other:
+        origin = site.origin(world.subject.spec("one"))
+        assert origin.digest
+        assert other.origin(world.subject.spec("two")) == origin, "neither names nor scenarios are part of it"
+        assert world.instances() == []
 
 
 def test_files_outlive_stop_start_and_reboot(world: World) -> None:

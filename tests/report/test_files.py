@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from harness.errors import HarnessError
-from harness.models.results import TestReport
+from harness.models.results import SnapshotUse, TestReport
 from harness.report.files import Format, render, write_report
 
 ALL: list[Format] = ["json", "junit", "html"]
@@ -58,3 +58,13 @@ def test_a_place_that_cannot_be_written_is_named_with_a_cure(passed: TestReport,
         write_report([passed], "json", tmp_path, many=False)
     assert str(tmp_path) in error.value.message
     assert error.value.hint
+
+
+def test_html_shows_what_the_platforms_went_on_from(passed: TestReport) -> None:
+    use = SnapshotUse(
+        host="web1", key="ab" * 32, created=passed.start_time, made=False, missing=["processes"], lost=["redis-server"]
+    )
+    page = render([passed.model_copy(update={"snapshots": [use]})], "html", many=False)
+    assert "abababababab" in page
+    assert "redis-server" in page
+    assert "Snapshots of prepare" not in render([passed], "html", many=False)

@@ -303,7 +303,8 @@ class NativeSite(Site):
         return store.listed(self.scenario)
 
     def find_snapshot(self, platform: str, key: str) -> Snapshot | None:
-        return store.find(self._store_name(key, platform))
+        found = store.find(self._store_name(key, platform))
+        return found if found is not None and found.platform == platform else None
 
     def delete_snapshot(self, snapshot: Snapshot) -> None:
         # An automatic one has a key that is used once: whoever deletes it knows that nobody writes it any more.

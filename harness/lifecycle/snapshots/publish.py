@@ -135,6 +135,8 @@ def _take(context: Context, keys: Mapping[str, str], clock: Deadline) -> dict[st
     def take(name: str) -> Snapshot:
         started = time.monotonic()
         member = context.fleet.members[name]
+        if member.connection is not None:
+            member.connection.tidy()
         snapshot = member.site.snapshot(member.instance, keys[name])
         context.time("prepare", name, "snapshot", time.monotonic() - started)
         return snapshot

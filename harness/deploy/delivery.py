@@ -1,0 +1,181 @@
+"""A binary's way to a host and into life there: pushed, checked and run on one channel.
+
+What runs on the host is a small `sh` script. It makes an unguessable folder of mode 0700 in which programs may run,
+reads the binary from its stdin, compares the sha256 of what lies on the disk, and only then runs it; whatever else
+comes on stdin is the runner's. What it says on stdout before the runner speaks are lines that begin with `harness`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from harness.connections.base import Connection, Process
+from harness.errors import DeployFailed, HarnessError, TransportFailed
+from harness.models.results import CompilationResult
+
+_CHUNK = 1 << 18
+_TAIL = 30.0
+_SCRIPT = r"""
+size=$1 wanted=$2 kept=$3 stdin=$4; shift 4
+umask 077
+say() { printf 'harness %s\n' "$*"; }
+last() { printf %s "${1##*: }" | tr '\n' ' '; }
+sum() {
+    { sha256sum "$1" 2>/dev/null || shasum -a 256 "$1" 2>/dev/null || openssl dgst -r -sha256 "$1" 2>/dev/null; } |
+    { read -r digest rest; printf %s "${digest#\\}"; }
+}
+find_folder() {
+    why=
+    for base in "${TMPDIR:-/tmp}" /var/tmp /run "${HOME:-/root}"; do
+        folder=$(mktemp -d "$base/harness-XXXXXXXXXX" 2>&1) || { why="$why, $base: $(last "$folder")"; continue; }
+        probe=$folder/probe
+        said=$({ printf '#!/bin/sh\nexit 0\n' | cat >"$probe" && chmod 700 "$probe" && "$probe"; } 2>&1) && {
+            rm -f "$probe"; return 0; }
+        why="$why, $base: $(last "$said")"
+        rm -rf "$folder"
+    done
+    say nowhere "nowhere may a program be written and run (${why#, })"
+    exit 1
+}
+trap 'exit 143' HUP INT TERM
+if [ -n "$kept" ] && [ -O "$kept/runner" ] && [ "$(sum "$kept/runner")" = "$wanted" ]; then
+    folder=$kept
+    say have "$folder"
+else
+    [ -z "$kept" ] || rm -rf "$kept"
+    find_folder
+    trap 'rm -rf "$folder"' EXIT
+    say folder "$folder"
+    said=$({ head -c "$size" >"$folder/runner"; } 2>&1) || { say unpushed "$(last "$said")"; exit 1; }
+    got=$(($(wc -c <"$folder/runner")))
+    [ "$got" -eq "$size" ] || { say unpushed "only $got bytes of it arrived"; exit 1; }
+    chmod 700 "$folder/runner"
+    digest=$(sum "$folder/runner")
+    case $digest in
+    "$wanted") ;;
+    "") say unchecked; read -r word; [ "$word" = go ] || exit 1 ;;
+    *) say damaged "$digest"; exit 1 ;;
+    esac
+fi
+say running
+if [ "$stdin" = yes ]; then "$folder/runner" "$@"; else "$folder/runner" "$@" </dev/null; fi
+status=$?
+[ "$keep" != yes ] || trap - EXIT
+exit $status
+"""
+"""/tmp is often mounted noexec: a folder counts once a program has run in it."""
+
+
+@dataclass
+class Delivery:
+    """One binary for one host. `begin` starts it; `close` takes away what is left there."""
+
+    host: str
+    connection: Connection
+    binary: CompilationResult
+    arguments: Sequence[str]
+    stdin: bool
+    """Whether the runner is to be given something."""
+    env: Mapping[str, str]
+    on_pushing: Callable[[], None]
+    folder: str = ""
+    skipped: bool = False
+    """The host had the very same binary already, from before."""
+    _done: bool = field(default=False)
+
+    def begin(self) -> Process:
+        """The channel; what comes on it is this class's until `settle` has returned."""
+        size, wanted = str(self.binary.binary_size), self.binary.sha256
+        kept = (self.connection.kept or {}).get(wanted, "")
+        words = [size, wanted, kept, "yes" if self.stdin else "no", *self.arguments]
+        keep = "" if self.connection.kept is None else "yes"
+        return self.connection.start(
+            ["/bin/sh", "-c", f"keep={keep}\n{_SCRIPT}", "harness", *words],
+            stdin=True,
+            env=self.env or None,
+            cwd="/",
+        )
+
+    def settle(self, process: Process) -> None:
+        """Until the runner runs. Raises DeployFailed: then nothing was run."""
+        lines = process.lines()
+        word, rest = self._next(lines, process)
+        if word == "nowhere":
+            raise DeployFailed(
+                f"{self.host}: no folder for the binary: {rest}",
+                hint="give the platform a folder that is writable and not mounted noexec, or set TMPDIR in it",
+            )
+        self.folder = rest
+        if word == "have":
+            self.skipped = True
+            word, rest = self._next(lines, process)
+        else:
+            self.on_pushing()
+            self._send(process)
+            word, rest = self._next(lines, process)
+            if word == "unchecked":
+                self._check_here()
+                process.write(b"go\n")
+                word, rest = self._next(lines, process)
+        if word == "damaged":
+            raise self._damaged(rest)
+        if word != "running":
+            raise self._unpushed(rest or "the host said something that was not understood")
+        if self.connection.kept is not None:
+            self.connection.kept[self.binary.sha256] = self.folder
+
+    def ended(self) -> None:
+        """The script has come to its end, so that it has tidied up itself."""
+        self._done = True
+
+    def close(self, seconds: float = _TAIL) -> None:
+        """Remove the folder unless its script has, or it is kept for the next run of the very same binary."""
+        if self.folder and not self._done and self.folder not in (self.connection.kept or {}).values():
+            # The host may be gone by now; then the folder is gone with it, or the first failure has already said so.
+            with suppress(HarnessError):
+                self.connection.run(["rm", "-rf", self.folder], timeout=seconds)
+
+    def _next(self, lines: Iterator[bytes], process: Process) -> tuple[str, str]:
+        """The next word of the script, and the rest of its line."""
+        line = next(lines, b"").decode(errors="replace").rstrip("\n")
+        mark, _, text = line.partition(" ")
+        if mark != "harness":
+            try:
+                said = process.wait(5).err.strip()
+            except HarnessError as error:
+                said = error.message
+            raise self._unpushed(said or line or "its shell ended")
+        word, _, rest = text.partition(" ")
+        return word, rest.strip()
+
+    def _send(self, process: Process) -> None:
+        try:
+            with self.binary.binary_path.open("rb") as file, suppress(TransportFailed):  # its words come on stdout
+                while data := file.read(_CHUNK):
+                    process.write(data)
+        except OSError as error:
+            raise self._unpushed(str(error)) from error
+
+    def _check_here(self) -> None:
+        """A host without a program for checksums: fetch the file back and look at it here."""
+        try:
+            digest = hashlib.sha256(self.connection.read(f"{self.folder}/runner")).hexdigest()
+        except (HarnessError, OSError) as error:
+            raise self._unpushed(str(error)) from error
+        if digest != self.binary.sha256:
+            raise self._damaged(digest)
+
+    def _unpushed(self, words: str) -> DeployFailed:
+        return DeployFailed(
+            f"{self.host}: the binary ({self.binary.binary_size} bytes) could not be pushed: {words}",
+            hint="nothing was run; see the host's disk and the way to it",
+        )
+
+    def _damaged(self, digest: str) -> DeployFailed:
+        return DeployFailed(
+            f"{self.host}: the binary arrived damaged: sha256 {digest}, but {self.binary.sha256} was sent",
+            hint="something between here and the host changes files; nothing was run",
+        )
