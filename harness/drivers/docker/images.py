@@ -174,7 +174,10 @@ def import_catalogue(client: APIClient, name: str, tell: Tell) -> str:
         with image.tar.open("rb") as file:
             # Without a length: the SDK asks for chunks, and requests would add the length of a file.
             chunks = iter(lambda: file.read(1 << 20), b"")
-            client.import_image_from_stream(chunks, repository=repository, tag=tag, changes=changes)
+            said = str(client.import_image_from_stream(chunks, repository=repository, tag=tag, changes=changes))
+        made = re.findall(r"\b[0-9a-f]{64}\b", said)
+        if made and _there(client, reference) is None:  # Podman's own idea of `tag` is `latest`
+            client.tag(made[-1], repository, tag)
     if _there(client, reference) is None:
         raise ImageFailed(f"{reference} could not be imported", hint="is there space? docker system df")
     return reference
