@@ -67,6 +67,7 @@ look() {
         have newuidmap || want uidmap "sandboxes without root"
         have unshare || want util-linux "name spaces"
         have tar || want tar "moves file trees"
+        have busybox || want busybox-static "a platform of busybox alone, for the tests"
         have ip || want iproute2 "networks of sandboxes"
         have ssh || want openssh-client "reaches platforms as Ansible does"
         [ -x /usr/sbin/sshd ] || have sshd || want openssh-server "platforms with connection: ssh that are a view of this host"

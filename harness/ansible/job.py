@@ -56,7 +56,7 @@ class PlaybookJob:
     cwd: Path | None = None
     """The playbook's own folder when None."""
     forks: int | None = None
-    """As many as there are hosts when None."""
+    """When None, what `config` says, else as many as there are hosts."""
     check: bool = False
     log: Path | None = None
     """What Ansible printed is appended here."""

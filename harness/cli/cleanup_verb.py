@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.options import Common, common
+from harness.cli.options import Common, common, passed_on
 
 
 @click.command("cleanup")
 @common
-def command(common: Common) -> int:
+@passed_on
+def command(common: Common, arguments: tuple[str, ...]) -> int:
     """Run the scenario's cleanup on its platforms."""
     from harness.cli.scenario_verb import walk
 
-    return walk(common, "cleanup")
+    return walk(common, "cleanup", arguments=arguments)

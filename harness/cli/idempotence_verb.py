@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from harness.cli.options import Common, common
+from harness.cli.options import Common, common, passed_on
 
 
 @click.command("idempotence")
 @common
-def command(common: Common) -> int:
+@passed_on
+def command(common: Common, arguments: tuple[str, ...]) -> int:
     """Converge again: no task may change anything, and nothing on the hosts may differ afterwards."""
     from harness.cli.scenario_verb import walk
 
-    return walk(common, "idempotence")
+    return walk(common, "idempotence", arguments=arguments)

@@ -101,6 +101,10 @@ _OPTIONS = (
 )  # fmt: skip
 
 
+passed_on = click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ANSIBLE ARGS]")
+"""What stands behind `--`, for ansible-playbook."""
+
+
 def common(function: F) -> F:
     """Give the command the common options, as one `Common` before its own arguments."""
 

@@ -116,15 +116,11 @@ def prune(everything: bool) -> int:
 
 
 def _check(name: str) -> None:
-    import re
-
+    from harness.drivers.base import NO_NAME, is_name
     from harness.errors import UsageError
 
-    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}", name):
-        raise UsageError(
-            f"{name!r} is no name for a snapshot",
-            hint="at most 63 letters, digits, dots, underscores and hyphens; a dot or a hyphen not first",
-        )
+    if not is_name(name):
+        raise UsageError(f"{name!r} is {NO_NAME}")
 
 
 def _scenario(common: Common) -> Scenario:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option("--cleanup-only", is_flag=True, help="Only clean up and destroy what is kept.")
 @click.option("--repeat", type=click.IntRange(1), default=1, metavar="N", help="N times; names what is flaky.")
 @click.option("--strict", is_flag=True, help="A warning is a failure.")
-@click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def command(
     common: Common,
     category: str | None,
@@ -45,12 +45,12 @@ def command(
     cleanup_only: bool,
     repeat: int,
     strict: bool,
-    pytest_args: tuple[str, ...],
+    arguments: tuple[str, ...],
 ) -> int:
     """Run a scenario from creation to destruction, on platforms of its own.
 
-    What stands behind `--` goes to pytest. Exit status: 0 passed, 1 failed, 2 error, 3 nothing was tested,
-    4 all skipped, 130 interrupted.
+    What stands behind `--` goes to pytest, or to ansible-playbook where the provisioner is Ansible. Exit status:
+    0 passed, 1 failed, 2 error, 3 nothing was tested, 4 all skipped, 130 interrupted.
     """
     from harness.cli.outcome import show
     from harness.cli.scenario_verb import summarise, tell_skipped
@@ -66,7 +66,7 @@ def command(
     to_stdout = report_format is not None and output is None
     verb = "create" if setup_only else "destroy" if cleanup_only else "test"
     policy = destroy or _default_policy(settings, chosen)
-    options = common.run_options(settings, destroy=DestroyPolicy(policy), pytest_args=pytest_args)
+    options = common.run_options(settings, destroy=DestroyPolicy(policy), arguments=arguments)
     verdicts: list[Verdict] = []
     for _ in range(repeat):
         if not verdicts or verdicts[-1].code != 130:

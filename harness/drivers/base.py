@@ -141,8 +141,18 @@ class Snapshot:
         return is_automatic(self.key)
 
 
+SNAPSHOT_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$"
+"""What a person may call one."""
+NO_NAME = "no name for a snapshot: at most 63 letters, digits, dots, underscores and hyphens; no dot or hyphen first"
+
+
 def is_automatic(key: str) -> bool:
     return re.fullmatch("[0-9a-f]{64}", key) is not None
+
+
+def is_name(text: str) -> bool:
+    """Whether a person may call a snapshot so."""
+    return re.fullmatch(SNAPSHOT_NAME, text) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,8 @@ class RunOptions:
     workers: int = 8
     destroy: DestroyPolicy = DestroyPolicy.ALWAYS
     force: bool = False
-    pytest_args: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    """What stands behind `--`: for pytest, or for Ansible where that does the work."""
     lock_timeout: float = 600.0
     timeout: float | None = None
     """Seconds for the whole run; the scenario's own when None."""
@@ -84,6 +85,8 @@ class Context:
     faults: Faults
     ledger: Ledger = field(default_factory=Ledger)
     cancellation: Cancellation = field(default_factory=Cancellation)
+    step_arguments: tuple[str, ...] = ()
+    """What the sequence says after the step's name: `side_effect reboot.yml`."""
     steps: tuple[str, ...] = ()
     """What the run walks."""
     only: frozenset[str] | None = None
@@ -103,6 +106,20 @@ class Context:
         return [
             name for name in self.fleet.specs if name in self.fleet.members and (self.only is None or name in self.only)
         ]
+
+    @property
+    def pytest_arguments(self) -> tuple[str, ...]:
+        return () if self._arguments_are_ansibles else self.options.arguments
+
+    @property
+    def ansible_arguments(self) -> tuple[str, ...]:
+        return self.options.arguments if self._arguments_are_ansibles else ()
+
+    @property
+    def _arguments_are_ansibles(self) -> bool:
+        if self.scenario.provisioner.name != "ansible":
+            return False
+        return self.verb != "verify" or self.scenario.verifier.name == "ansible"
 
     def each(self, names: Sequence[str], work: Callable[[str], T], deadline: Deadline | None = None) -> Outcome[T]:
         """`work` on every host side by side, within the run's deadline unless another is given."""

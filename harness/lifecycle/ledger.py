@@ -29,6 +29,8 @@ class Ledger:
     notes: set[str] = field(default_factory=set)
     expected_failure: str | None = None
     """The stage that failed as the scenario expected."""
+    nothing_ran: bool = False
+    """A converge by Ansible found no task to run."""
     interrupted: bool = False
     planned: Planned | None = None
     """The snapshot that this run goes on from, or will once it has made it; None where there is to be none."""

@@ -73,10 +73,10 @@ def perform(scenario: Scenario, verb: str, options: RunOptions, observer: Observ
 
 def new_run(scenario: Scenario, verb: str, options: RunOptions, observer: Observer) -> Run:
     """A run that may begin. Raises as `perform` says."""
-    if scenario.provisioner.name != "binary":
-        raise CannotRun(
-            f"scenario {scenario.name!r}: this version cannot run the provisioner {scenario.provisioner.name!r}",
-            hint="set `provisioner: {name: binary, plan: plan.json}`",
+    if options.arguments and scenario.provisioner.name != "ansible" and verb not in ("test", "verify"):
+        raise UsageError(
+            f"{verb} passes nothing on: {' '.join(options.arguments)}",
+            hint="arguments behind `--` are ansible-playbook's, where the provisioner is Ansible, or pytest's (verify)",
         )
     check_platforms(scenario, options)
     if verb != "destroy":
@@ -97,7 +97,7 @@ def _with_standby(context: Context, steps: Sequence[str], stack: ExitStack) -> C
 
 def _with_compiler(context: Context, steps: Sequence[str]) -> Context:
     """It finds its toolchain while platforms are made."""
-    if not {"converge", "idempotence"}.intersection(steps):
+    if context.scenario.provisioner.name != "binary" or not {"converge", "idempotence"}.intersection(steps):
         return context
     compiler = registry.compiler(context.scenario.provisioner.compiler.name)
     threading.Thread(target=compiler.warm_up, name="harness-compiler", daemon=True).start()
@@ -130,16 +130,21 @@ class Run:
             self._workspace.prepare()
             journal = stack.enter_context(Journal.open(self._workspace.database))
             journal.guard = signals.deferred
-            if self._verb not in TRANSIENT:
+            if self._verb not in TRANSIENT or self._scenario.driver == "default":
                 self._lock_scenario(stack)
             stack.enter_context(self._workspace.run_lock(self._id).acquire(self._verb, timeout=5.0))
             folder = self._workspace.open_run(self._id)
             journal.forget_runs(self._workspace.prune(KEPT_RUNS))
+            scenario = self._scenario
+            if self._verb in TRANSIENT and scenario.provisioner.name == "ansible":
+                from harness.ansible.ephemeral import with_ephemeral
+
+                scenario = with_ephemeral(scenario, folder)
             log = RunLog(folder)
             observer = Observers([self._outer, log])
             fleet = stack.enter_context(self._open_fleet(journal))
             context = Context(
-                scenario=self._scenario,
+                scenario=scenario,
                 verb=self._verb,
                 options=self._options,
                 run=self._id,
@@ -249,6 +254,8 @@ def exit_code(context: Context, report: TestReport) -> int:
         return 2
     checked = ledger.verification
     untested = checked is not None and checked.tests_run == 0 and not checked.failed and not checked.errors
+    if ledger.nothing_ran and all(step.step == "converge" for step in bad):
+        return 3
     if untested and all(step.step == "verify" for step in bad):
         return 3
     return 1 if isinstance(report.validation_report.overall_result, Fail) else 0

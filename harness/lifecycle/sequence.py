@@ -33,12 +33,13 @@ def steps_of(scenario: Scenario, verb: str, *, done: Collection[str] = ()) -> tu
     """
     steps: list[str] = []
     for step in scenario.sequences[verb]:
-        for needed in NEEDS.get(step, ()):
+        for needed in NEEDS.get(step.split()[0], ()):
             if needed not in steps and needed not in done and (verb not in TRANSIENT or needed == "create"):
                 steps.append(needed)
         steps.append(step)
     if verb in TRANSIENT and steps[-1:] != ["destroy"]:
         steps.append("destroy")  # what `test` makes is its own; only --destroy says otherwise
-    if "create" in steps and "syntax" not in steps and any(step in steps for step in _PLAN_STEPS):
+    plan = scenario.provisioner.name == "binary" and any(step in steps for step in _PLAN_STEPS)
+    if plan and "create" in steps and "syntax" not in steps:
         steps.insert(steps.index("create"), "syntax")
     return tuple(steps)

@@ -9,8 +9,10 @@ from harness.lifecycle.context import Context
 from harness.models.config import (
     VM,
     BinaryOnly,
+    DeploymentStrategy,
     Docker,
     E2ETestConfig,
+    ForceSSH,
     Native,
     PerformanceThreshold,
     TargetPlatform,
@@ -55,11 +57,16 @@ def configuration(scenario: Scenario) -> E2ETestConfig:
         test_name=scenario.name,
         execution_plan_path=str(scenario.provisioner.plan or ""),
         target_platforms=[_target_platform(platform) for platform in scenario.platforms],
-        deployment_strategy=scenario.provisioner.strategy or BinaryOnly(),
+        deployment_strategy=_strategy(scenario),
         expected_outcomes=list(scenario.verifier.expected_outcomes),
         timeout_seconds=round(scenario.timeout_seconds),
         use_containers=any(platform.driver == "docker" for platform in scenario.platforms),
     )
+
+
+def _strategy(scenario: Scenario) -> DeploymentStrategy:
+    """Specification 110 has no word for a playbook; by Ansible alone is what ForceSSH means."""
+    return scenario.provisioner.strategy or (ForceSSH() if scenario.provisioner.name == "ansible" else BinaryOnly())
 
 
 def _target_platform(platform: PlatformSpec) -> TargetPlatform:
@@ -83,7 +90,7 @@ def _execution(context: Context) -> ExecutionResult | None:
     if not ledger.host_results:
         return None
     return ExecutionResult(
-        deployment_strategy_used=context.scenario.provisioner.strategy or BinaryOnly(),
+        deployment_strategy_used=_strategy(context.scenario),
         execution_time=ledger.execution_time,
         host_results=list(ledger.host_results.values()),
         performance_metrics=PerformanceMetrics(

@@ -17,7 +17,7 @@ from harness.lifecycle.context import Context, DestroyPolicy
 from harness.lifecycle.failures import StepFailed, StepSkipped, describe
 from harness.lifecycle.run_log import RunLog
 from harness.lifecycle.sequence import ENDING, TRANSIENT
-from harness.lifecycle.steps import STEPS
+from harness.lifecycle.steps import step_of
 from harness.models.results import StepResult
 
 _ENDING_SECONDS = 120.0
@@ -124,7 +124,8 @@ class Walker:
         reason: str | None = None
         interrupted: Interrupted | None = None
         try:
-            reason = (work or STEPS[step])(context)
+            name, *arguments = step.split()
+            reason = (work or step_of(context, name))(replace(context, step_arguments=tuple(arguments)))
             self._demand_expected_failure(step)
         except StepSkipped as skipped:
             outcome, reason = "skipped", skipped.reason

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, JsonValue
 
 from harness.drivers.base import PlatformSpec, ScenarioRef
+from harness.drivers.delegated import DelegatedOptions
 from harness.errors import Problem
 from harness.models.problems import Keys, nearest
 from harness.models.scenario import AnsibleSettings, Dependency, Inventory, Provisioner
 from harness.scenario.molecule_defaults import DEFAULT_PLAYBOOKS, document_of
 from harness.scenario.molecule_file import STEPS, AnsibleFile, Playbooks
-from harness.scenario.molecule_platforms import MoleculePlatforms, our_driver
+from harness.scenario.molecule_platforms import DELEGATED, MoleculePlatforms, our_driver
 from harness.scenario.project import FILE
 from harness.scenario.source import display, is_file
 
@@ -59,7 +61,8 @@ class AnsibleReader:
             inventory=Inventory(hosts_vars=dict(inventory.host_vars), group_vars=dict(inventory.group_vars)),
             ansible=self._settings(data, environment),
         )
-        return platforms, provisioner
+        assert provisioner.ansible is not None
+        return tuple(_delegated(platform, provisioner.ansible) for platform in platforms), provisioner
 
     def _settings(self, data: Mapping[str, JsonValue], environment: Mapping[str, str]) -> AnsibleSettings:
         section, driver, newer = self.file.provisioner, self.file.driver, self.file.ansible
@@ -200,7 +203,7 @@ class AnsibleReader:
                 self._warn((*at, key), _strange(key, type(section).model_fields, "no key that Molecule reads"))
         for at in (("lint",), ("verifier", "lint")):
             holder: BaseModel = self.file if len(at) == 1 else self.file.verifier
-            if "lint" in holder.model_fields_set:
+            if "lint" in holder.model_fields_set and not isinstance(holder.__dict__["lint"], str | None):
                 self._warn(at, "Molecule has dropped it; nothing is linted")
 
     def _path(self, written: str) -> Path:
@@ -217,6 +220,19 @@ class AnsibleReader:
 def _strange(key: str, known: Iterable[str], what: str) -> str:
     near = nearest(key, known)
     return f"{what}; did you mean {near}?" if near else f"{what}; it is left alone"
+
+
+def _delegated(platform: PlatformSpec, settings: AnsibleSettings) -> PlatformSpec:
+    """A platform that create.yml makes: how it is reached stands in the scenario's `driver`."""
+    if platform.driver != DELEGATED:
+        return platform
+    options = DelegatedOptions(
+        managed=settings.managed,
+        connection=settings.driver_connection_options,
+        ssh_options=settings.ssh_connection_options,
+        ephemeral=settings.ephemeral,
+    )
+    return replace(platform, options=options)
 
 
 def misspelt_provisioner(data: Mapping[str, Any]) -> tuple[str, str] | None:

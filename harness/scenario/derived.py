@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.drivers.base import PlatformSpec, ScenarioRef
+from harness.drivers.base import NO_NAME, PlatformSpec, ScenarioRef, is_name
 from harness.errors import InvalidInput, Problem
 from harness.models.config import VM, Docker, E2ETestConfig, PerformanceThreshold, TargetPlatform
 from harness.models.plan import Plan
@@ -154,6 +154,9 @@ def _unusable(config: E2ETestConfig) -> Iterable[tuple[Keys, str]]:
     for index, target in enumerate(config.target_platforms):
         if isinstance(target.environment, Docker) and not config.use_containers:
             yield ("target_platforms", index, "environment"), "is Docker, and use_containers is false"
+        named = target.environment.snapshot if isinstance(target.environment, VM) else None
+        if named and not is_name(named):
+            yield ("target_platforms", index, "environment", "VM", "snapshot"), f"{shown(named)} is {NO_NAME}"
 
 
 def _plan_of(config: E2ETestConfig, path: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, StrictBool, model_validator
 
+from harness.drivers.base import SNAPSHOT_NAME
 from harness.models.config import BinaryOnly, DeploymentStrategy, ForceSSH, Hybrid, SSHFallback
 from harness.models.problems import shown
 from harness.models.serde import StrictModel, Variant
@@ -82,7 +83,7 @@ Listed = Annotated[list[Text], BeforeValidator(_listed, json_schema_input_type=s
 VariableName = Annotated[str, Field(pattern=r"^[^=\x00]+$")]
 Environment = dict[VariableName, Annotated[str, BeforeValidator(_text, json_schema_input_type=str | float | bool)]]
 Steps = Annotated[list[Text], Field(min_length=1)]
-SnapshotName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$")]
+SnapshotName = Annotated[str, Field(pattern=SNAPSHOT_NAME)]
 Strategy = Annotated[
     DeploymentStrategy | None,
     BeforeValidator(_strategy, json_schema_input_type=Literal["binary-only", "ssh-fallback", "hybrid", "force-ssh"]),

@@ -38,7 +38,7 @@ package() {
   if command -v dpkg-query >/dev/null; then
     echo dpkg; dpkg-query -W -f '${db:Status-Status}\t${Version}\t${Package}\n' "$1" 2>/dev/null
     dpkg-query -W -f '${db:Status-Status}\t${Package}\tprovides\t${Provides}\n' 2>/dev/null | grep -F "$1"
-  elif command -v rpm >/dev/null; then
+  elif rpm --version >/dev/null 2>&1; then
     echo rpm; rpm -q --whatprovides --qf 'installed\t%{VERSION}-%{RELEASE}\t%{NAME}\n' "$1" 2>/dev/null
   elif command -v apk >/dev/null; then
     echo apk; apk info -e "$1" >/dev/null 2>&1 && printf 'installed\t\t%s\n' "$1"

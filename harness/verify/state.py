@@ -41,9 +41,10 @@ _UNITS = "if [ -d /run/systemd/system ]; then systemctl list-unit-files --no-leg
 _PACKAGES = r"""
 if command -v dpkg-query >/dev/null; then
   dpkg-query -W -f '${Package}:${Architecture} ${Version} ${db:Status-Status}\n'
-elif command -v rpm >/dev/null; then rpm -qa --qf '%{NAME}.%{ARCH} %{VERSION}-%{RELEASE} installed\n'
+elif rpm --version >/dev/null 2>&1; then rpm -qa --qf '%{NAME}.%{ARCH} %{VERSION}-%{RELEASE} installed\n'
 elif command -v apk >/dev/null; then apk info -v | sed 's/$/ installed/'
 fi"""
+"""`rpm --version` and not its mere presence: busybox has an applet of that name, without a database."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,11 +40,9 @@ def client() -> Iterator[APIClient]:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    scenario = copy_scenarios(tmp_path) / "docker"
-    text = (scenario / "molecule.yml").read_text()
-    assert text.count("image: debian-12") == 2
-    (scenario / "molecule.yml").write_text(text.replace("image: debian-12", f"image: {BASE}"))
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    copy_scenarios(tmp_path)
+    monkeypatch.setenv("PLATFORM_IMAGE", BASE)
     return tmp_path
 
 

@@ -107,11 +107,9 @@ def test_containers(project: Project, client: APIClient) -> None:
     client.remove_image(ours(client)[0]["Id"], force=True)
     assert state(project) != first, "somebody has removed the image: it is prepared anew"
     [image] = ours(client)
-    second = state(project)
     client.tag(image["Id"], "harness-local/somebody", "else")
     project.passes("snapshot", "prune", "--all")
     assert [row["RepoTags"] for row in ours(client)] == [["harness-local/somebody:else"]]
-    assert state(project) != second
     assert containers(client, project) == []
 
 

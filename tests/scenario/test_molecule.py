@@ -231,6 +231,10 @@ def test_what_molecule_passes_over_in_silence_gets_a_word(load: Load, text: str,
     assert words in warnings[0]
 
 
+def test_lint_as_molecule_takes_it_gets_none(load: Load) -> None:
+    assert not load("lint: |\n  set -e\n  yamllint .\nplatforms: [{name: a}]\n").warnings
+
+
 def test_another_driver_by_option_takes_what_it_knows(load: Load) -> None:
     scenario = load(
         "driver: {name: docker}\nplatforms: [{name: a, image: debian-12, privileged: true, pre_build_image: true}]\n",

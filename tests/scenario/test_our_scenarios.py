@@ -9,6 +9,7 @@ import pytest
 
 from harness import registry
 from harness.errors import InvalidInput, Problem
+from harness.models.config import BinaryOnly
 from harness.models.scenario import Scenario
 from harness.plan import check_plan, read_plan
 from harness.scenario import list_scenarios, load_scenario
@@ -22,12 +23,14 @@ NAMES = list_scenarios(ROOT)
 def faults_of_its_plan(scenario: Scenario) -> list[Problem]:
     plan = scenario.provisioner.plan
     assert plan is not None
+    names = [platform.name for platform in scenario.platforms]
     try:
         return check_plan(
             read_plan(plan),
             honours=registry.compiler(scenario.provisioner.compiler.name).honours(),
-            platforms=[platform.name for platform in scenario.platforms],
+            platforms=names,
             source=plan,
+            by_ansible=[name for name in names if scenario.strategy(name) != BinaryOnly()],
         )
     except InvalidInput as error:
         return list(error.problems)

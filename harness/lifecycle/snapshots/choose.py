@@ -30,6 +30,8 @@ class Planned:
     found: SnapshotSet | None = None
     bases: Mapping[str, Snapshot] = field(default_factory=dict)
     """What `found` names, by platform."""
+    fault: str | None = None
+    """Why none can be made, where one is due: then the run goes on as if from one all the same."""
 
     @property
     def short(self) -> str:
@@ -62,6 +64,8 @@ def choose(context: Context, named: Mapping[str, Snapshot]) -> Planned | None:
             digests = inputs.digests(context, origins, named)
         except inputs.Unknown as unknown:
             raise _Declined(unknown.reason) from None
+        except HarnessError as error:
+            return Planned("", {}, fault=error.message)
     except _Declined as declined:
         if declined.reason:
             words = f"what prepare makes is not kept as a snapshot: {declined.reason}"

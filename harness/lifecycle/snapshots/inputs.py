@@ -12,6 +12,7 @@ import importlib.metadata
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from harness.errors import HarnessError
 from harness.lifecycle.failures import StepFailed
 from harness.lifecycle.snapshots import shelf
 from harness.models.config import BinaryOnly
+from harness.models.scenario import AnsibleSettings
 
 if TYPE_CHECKING:
     from harness.lifecycle.context import Context
@@ -143,7 +145,10 @@ def _playbook(context: Context, path: Path) -> Bodies:
     for file in ("requirements.yml", "collections.yml", "ansible.cfg"):
         yield file, _read(root / file) if (root / file).is_file() else b""
     yield "ansible-core", _version("ansible-core").encode()
-    yield "ansible", repr((provisioner.ansible, provisioner.inventory)).encode()
+    settings = provisioner.ansible or AnsibleSettings()
+    # A run with platforms of its own has an ephemeral folder of its own.
+    settings = replace(settings, ephemeral=Path(), environment={})
+    yield "ansible", repr((settings, provisioner.inventory)).encode()
 
 
 _KINDS: Mapping[str, Callable[[Context, Path], Bodies]] = {".sh": _script, ".json": _plan}

@@ -90,6 +90,8 @@ def use(context: Context, planned: Planned, *, made: bool) -> None:
 
 
 def _published(context: Context, planned: Planned, clock: Deadline) -> Planned:
+    if planned.fault:
+        raise HarnessError(planned.fault)
     with shelf.lock(planned.key).acquire("prepare", timeout=_WAIT):
         if not context.options.force:
             other = look_up(context, planned) if shelf.read(planned.key) else planned

@@ -39,3 +39,12 @@ STEPS: Mapping[str, Step] = {
     "cleanup": cleanup,
     "destroy": destroy,
 }
+
+
+def step_of(context: Context, name: str) -> Step:
+    """What the step means for the scenario's provisioner."""
+    if context.scenario.provisioner.name == "ansible":
+        from harness.lifecycle.steps import playbooks
+
+        return playbooks.step_of(context, name) or STEPS[name]
+    return STEPS[name]

@@ -31,14 +31,14 @@ def syntax(context: Context) -> None:
 def converge(context: Context) -> None:
     checked = checked_plan(context)
     for name in context.hosts:
-        _mark(context, name, None, None)
+        mark_converged(context, name, None, None)
     results = execute(context, checked, step="converge")
     judge(results, context.scenario.verifier.expected_outcomes, tell_all=False)
     for name in context.hosts:
-        _mark(context, name, context.run, checked.digest)
+        mark_converged(context, name, context.run, checked.digest)
 
 
-def _mark(context: Context, name: str, by: RunId | None, plan: str | None) -> None:
+def mark_converged(context: Context, name: str, by: RunId | None, plan: str | None) -> None:
     member = context.fleet.members[name]
     member.converged_run, member.converged_plan = by, plan
     context.remember(lambda: context.journal.converged(member.run, context.scenario.name, name, by=by, plan=plan))

@@ -28,16 +28,23 @@ def prepare(context: Context) -> str | None:
         for name in context.hosts:
             mark_prepared(context, name)
         raise StepSkipped("the scenario has no prepare file")
-    planned = context.ledger.planned
-    if planned is not None and planned.found is not None:
-        return f"from snapshot {planned.short}, made {age(time.time() - planned.found.created)} ago"
-    if not context.options.force and all(context.fleet.members[name].prepared for name in context.hosts):
-        raise StepSkipped("it has been done since they were created (--force does it again)")
+    if told := prepared_already(context):
+        return told
     before = publish.before_prepare(context)
     _run(context, file, "prepare")
     publish.publish(context, before)
     for name in context.hosts:
         mark_prepared(context, name)
+    return None
+
+
+def prepared_already(context: Context) -> str | None:
+    """By which snapshot the platforms came up prepared. Raises StepSkipped where they were prepared before."""
+    planned = context.ledger.planned
+    if planned is not None and planned.found is not None:
+        return f"from snapshot {planned.short}, made {age(time.time() - planned.found.created)} ago"
+    if not context.options.force and all(context.fleet.members[name].prepared for name in context.hosts):
+        raise StepSkipped("it has been done since they were created (--force does it again)")
     return None
 
 

@@ -9,7 +9,7 @@ from harness.lifecycle.context import Context
 from harness.lifecycle.failures import StepFailed, StepSkipped, raise_defects
 from harness.lifecycle.steps.converge import checked_plan, last_result
 from harness.models.plan import Plan
-from harness.models.verification import VerifyHost, VerifyJob, VerifyOutcome
+from harness.models.verification import AnsibleFolders, VerifyHost, VerifyJob, VerifyOutcome
 from harness.plan.slice import host_variables
 
 
@@ -17,11 +17,6 @@ def verify(context: Context) -> None:
     verifier = context.scenario.verifier
     if not verifier.enabled:
         raise StepSkipped("the scenario's verifier is not enabled")
-    if verifier.name != "testinfra":
-        raise StepFailed(
-            f"the verifier {verifier.name} is not supported by this version\nhint: use `verifier: {{name: testinfra}}`",
-            outcome="error",
-        )
     context.connections("verify")
     outcome = _run(context, _job(context))
     context.ledger.verification = outcome
@@ -102,12 +97,32 @@ def _job(context: Context) -> VerifyJob:
         derive_from_plan=verifier.derive_from_plan and context.ledger.expected_failure is None,
         host_results=[result for name in context.hosts if (result := last_result(context, name)) is not None],
         options=verifier.options,
-        env=verifier.env,
-        pytest_args=list(context.options.pytest_args),
+        env={**_molecules(context), **verifier.env},
+        pytest_args=list(context.pytest_arguments),
         secrets=list(context.secrets.values()),
         left_out=sorted(names - touched),
+        ansible=_folders(context),
         cwd=scenario.ref.directory,
     )
+
+
+def _folders(context: Context) -> AnsibleFolders | None:
+    """Where the step has written the inventory, for tests that ask Ansible."""
+    if context.scenario.provisioner.ansible is None:
+        return None
+    from harness.ansible.ephemeral import inventory_folder
+
+    return AnsibleFolders(inventory=inventory_folder(context.scenario))
+
+
+def _molecules(context: Context) -> dict[str, str]:
+    """The environment that playbooks have, as Molecule gives it to tests."""
+    settings = context.scenario.provisioner.ansible
+    if settings is None:
+        return {}
+    from harness.ansible.project import environment_of
+
+    return {**environment_of(context.scenario), "ANSIBLE_CONFIG": str(settings.ephemeral / "ansible.cfg")}
 
 
 def _plan(context: Context) -> Plan | None:

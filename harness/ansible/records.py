@@ -1,0 +1,104 @@
+"""Ansible's events in the words of our own runner's records, so that every report tells both alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from harness.ansible.job import TaskEvent
+from harness.models.runner import TaskRecord
+
+FACTS = ("gather_facts", "setup", "ansible.builtin.setup", "ansible.legacy.setup", "ansible.builtin.gather_facts")
+"""Modules that only look."""
+
+_NO_PYTHON = "Python is missing there: an image that has it, or `raw` in prepare.yml that installs it, is the cure"
+_SHOWN_ITEMS = 5
+
+Status = Literal["ok", "changed", "failed", "skipped"]
+
+
+class Records:
+    """The records of one playbook's run. A task is known by its name; of several of one name the later are numbered."""
+
+    def __init__(self, mask: Callable[[Any], Any] = lambda value: value) -> None:
+        self._mask = mask
+        self._ids: Counter[tuple[str, str]] = Counter()
+
+    def take(self, event: TaskEvent) -> TaskRecord:
+        name = event.task or event.module
+        self._ids[event.host, name] += 1
+        number = self._ids[event.host, name]
+        result: Mapping[str, Any] = self._mask(dict(event.result))
+        return TaskRecord(
+            task_id=str(self._mask(name if number == 1 else f"{name} #{number}")),
+            name=str(self._mask(name)),
+            module=event.module,
+            handler=event.handler,
+            status=_status(event),
+            msg=message(event, result),
+            stdout=_stream(result, "stdout"),
+            stderr=_stream(result, "stderr"),
+            rc=result["rc"] if isinstance(result.get("rc"), int) else None,
+            start=datetime.fromtimestamp(event.start, UTC).isoformat(),
+            duration=event.duration,
+            artifacts=_artifacts(event, result),
+            ignored=event.outcome == "ignored",
+            attempts=result["attempts"] if isinstance(result.get("attempts"), int) else 1,
+            skip_reason=_skip_reason(event, result),
+            result=dict(result),
+        )
+
+
+def message(event: TaskEvent, result: Mapping[str, Any]) -> str:
+    """What the task has to say: its own `msg`; of a loop that failed, that of the items that did."""
+    said = next((str(result[key]) for key in ("msg", "reason") if result.get(key) is not None), "")
+    if event.outcome == "unreachable":
+        return f"unreachable: {said.removeprefix('Task failed: ')}"
+    if event.outcome not in ("failed", "ignored"):
+        return said
+    items = [item for item in result.get("results") or () if isinstance(item, Mapping) and item.get("failed")]
+    told = [f"{_item(item)}: {item.get('msg') or item.get('stderr') or 'failed'}" for item in items[:_SHOWN_ITEMS]]
+    if "censored" in result:
+        told.append(str(result["censored"]))
+    if _lacks_python(result):
+        told.append(_NO_PYTHON)
+    return "\n".join(text for text in (said, *told) if text) or "it failed and does not say why"
+
+
+def _status(event: TaskEvent) -> Status:
+    if event.outcome in ("ok", "changed", "skipped"):
+        return event.outcome
+    return "failed"
+
+
+def _stream(result: Mapping[str, Any], name: str) -> str:
+    """Of a loop, what its items wrote, in order."""
+    for key in (name, f"module_{name}"):
+        if isinstance(result.get(key), str) and result[key]:
+            return str(result[key])
+    items = result.get("results")
+    if not isinstance(items, list):
+        return ""
+    return "\n".join(text for item in items if isinstance(item, Mapping) and (text := _stream(item, name)))
+
+
+def _item(item: Mapping[str, Any]) -> str:
+    label = item.get("_ansible_item_label", item.get("item"))
+    return f"item {label}"
+
+
+def _lacks_python(result: Mapping[str, Any]) -> bool:
+    return result.get("rc") == 127 and "python" in str(result.get("module_stderr") or result.get("module_stdout") or "")
+
+
+def _artifacts(event: TaskEvent, result: Mapping[str, Any]) -> list[str]:
+    path = result.get("dest") or result.get("path")
+    return [path] if event.outcome == "changed" and isinstance(path, str) else []
+
+
+def _skip_reason(event: TaskEvent, result: Mapping[str, Any]) -> str | None:
+    if event.outcome != "skipped":
+        return None
+    return str(result.get("skip_reason") or result.get("msg") or "its condition does not hold")

@@ -1,0 +1,72 @@
+"""Platforms of the driver `default`: create.yml makes them, destroy.yml removes them."""
+
+from __future__ import annotations
+
+import fnmatch
+from contextlib import suppress
+from pathlib import Path
+
+from harness.ansible.ephemeral import settings_of
+from harness.errors import HarnessError
+from harness.lifecycle.context import Context
+from harness.lifecycle.failures import StepFailed, StepSkipped
+from harness.lifecycle.playbooks import DELEGATED, judge_run, play, playbook_of, write_folder
+from harness.lifecycle.sequence import TRANSIENT
+from harness.lifecycle.steps.converge import judge
+
+
+def create(context: Context) -> None:
+    missing = context.fleet.missing
+    if not missing:
+        raise StepSkipped("they exist already")
+    # Noted first, so that whatever ends create.yml half-way, destroy.yml is run.
+    context.fleet.create(DELEGATED, missing)
+    try:
+        _play(context, "create")
+    except BaseException:
+        if context.verb not in TRANSIENT:
+            with suppress(StepFailed, StepSkipped, HarnessError):
+                destroy(context)
+        raise
+    write_folder(context)
+
+
+def destroy(context: Context) -> None:
+    """Whatever is known of them: only destroy.yml knows what there may be."""
+    if settings_of(context.scenario).managed and playbook_of(context, "destroy") is None and not context.hosts:
+        raise StepSkipped("nothing exists")
+    _play(context, "destroy")
+    for name in context.hosts:
+        context.fleet.destroy(name)
+    for row in context.journal.instances(context.scenario.name):
+        if row.driver == DELEGATED:
+            context.journal.destroyed(row.run, row.scenario, row.platform)
+    _prune(settings_of(context.scenario).ephemeral, settings_of(context.scenario).safe_files)
+
+
+def _play(context: Context, step: str) -> None:
+    if not settings_of(context.scenario).managed:
+        context.event(step, "", "the platforms are not managed: nothing is to be done")
+        return
+    playbook = playbook_of(context, step)
+    if playbook is None:
+        context.note(f"there is no {step}.yml: the platforms are taken as they are")
+        return
+    played = play(context, step, playbook, platforms=False)
+    try:
+        judge(played.results(), ())
+    except StepFailed as failure:
+        raise StepFailed(f"{playbook.name}: {failure.reason}", outcome="error") from failure
+    judge_run(played)
+
+
+def _prune(folder: Path, safe_files: tuple[str, ...]) -> None:
+    """As Molecule does after destroy: what create.yml wrote of machines that are gone."""
+    for path in sorted(folder.rglob("*"), reverse=True) if folder.is_dir() else ():
+        if any(fnmatch.fnmatch(str(path), pattern) for pattern in safe_files):
+            continue
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            else:
+                path.unlink()

@@ -1,0 +1,238 @@
+"""The steps of a scenario whose provisioner is Ansible: each is a playbook, as in Molecule."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from harness.ansible.records import FACTS
+from harness.lifecycle.context import Context
+from harness.lifecycle.failures import StepFailed, StepSkipped
+from harness.lifecycle.playbooks import (
+    DELEGATED,
+    Played,
+    judge_run,
+    play,
+    playbook_of,
+    reached_hosts,
+    write_folder,
+)
+from harness.lifecycle.snapshots import publish
+from harness.lifecycle.steps.converge import judge, mark_converged
+from harness.lifecycle.steps.create import mark_prepared
+from harness.lifecycle.steps.faults import after_faults, disturbed
+from harness.lifecycle.steps.scripts import prepared_already
+from harness.lifecycle.steps.verify import verify as verify_by_testinfra
+from harness.models.results import CheckResult, HostExecutionResult
+from harness.models.runner import TaskRecord
+from harness.models.verification import VerifyOutcome
+
+_TOLD = 20
+
+Step = Callable[[Context], str | None]
+
+
+def step_of(context: Context, name: str) -> Step | None:
+    """None where the step is the same whatever the provisioner."""
+    if name in ("create", "destroy"):
+        if context.scenario.driver != DELEGATED:
+            return None
+        from harness.lifecycle.steps import delegated
+
+        return delegated.create if name == "create" else delegated.destroy
+    if name == "verify" and context.scenario.verifier.name == "testinfra":
+        return _verify_by_testinfra
+    return _STEPS.get(name)
+
+
+def syntax(context: Context) -> None:
+    play(context, "syntax", _converge_playbook(context), arguments=["--syntax-check"], platforms=False)
+
+
+def prepare(context: Context) -> str | None:
+    playbook = playbook_of(context, "prepare")
+    if playbook is None:
+        for name in context.hosts:
+            mark_prepared(context, name)
+        raise StepSkipped("the scenario has no prepare.yml")
+    if told := prepared_already(context):
+        return told
+    before = publish.before_prepare(context)
+    _simple(context, "prepare", [playbook])
+    publish.publish(context, before)
+    for name in context.hosts:
+        mark_prepared(context, name)
+    return None
+
+
+def converge(context: Context) -> None:
+    playbook = _converge_playbook(context)
+    for name in context.hosts:
+        mark_converged(context, name, None, None)
+    played = play(context, "converge", playbook)
+    results = played.results()
+    _remember(context, played, results)
+    judge(results, context.scenario.verifier.expected_outcomes, tell_all=False)
+    judge_run(played)
+    if played.tasks == 0:
+        context.ledger.nothing_ran = True
+        raise StepFailed(
+            f"{playbook.name} ran no task on any platform"
+            "\nhint: see the `hosts:` of its plays against the platforms' groups, and its tags",
+            outcome="failed",
+        )
+    digest = hashlib.sha256(playbook.read_bytes()).hexdigest()
+    for name in context.hosts:
+        mark_converged(context, name, context.run, digest)
+
+
+def check(context: Context) -> None:
+    _judge(context, play(context, "check", _converge_playbook(context), arguments=["--check"]))
+
+
+def idempotence(context: Context) -> None:
+    played = play(context, "idempotence", _converge_playbook(context))
+    _judge(context, played)
+    changed = [
+        f"[{host}] => {record.name}"
+        for host, records in played.records.items()
+        for record in records
+        if record.status == "changed"
+    ]
+    if changed:
+        head = f"{len(changed)} task{'s' if len(changed) != 1 else ''} changed something the second time"
+        more = [f"... and {len(changed) - _TOLD} more"] if len(changed) > _TOLD else []
+        raise StepFailed("\n".join([head, *changed[:_TOLD], *more]), outcome="failed")
+
+
+def side_effect(context: Context) -> None:
+    _simple(context, "side_effect", _asked_for(context, "side_effect"))
+
+
+def cleanup(context: Context) -> None:
+    playbook = playbook_of(context, "cleanup")
+    if playbook is None:
+        raise StepSkipped("the scenario has no cleanup.yml")
+    if not context.hosts:
+        raise StepSkipped("nothing exists")
+    _simple(context, "cleanup", [playbook])
+
+
+def verify(context: Context) -> None:
+    """By playbooks: each task is a check, and an assertion that fails is a check that failed."""
+    verifier = context.scenario.verifier
+    if not verifier.enabled:
+        raise StepSkipped("the scenario's verifier is not enabled")
+    playbooks = _asked_for(context, "verify")
+    played = [play(context, "verify", playbook, env=verifier.env) for playbook in playbooks]
+    outcome = _verified([record for each in played for record in _with_host(each)])
+    context.ledger.verification = outcome
+    context.observer.verified(context.scenario.name, outcome)
+    for each in played:
+        judge({host: result for host, result in each.results().items() if result.error}, ())
+        judge_run(each)
+    if outcome.failed:
+        raise StepFailed(f"{outcome.failed} of {outcome.tests_run} checks failed", outcome="failed")
+    if outcome.tests_run == 0:
+        names = ", ".join(playbook.name for playbook in playbooks)
+        raise StepFailed(f"nothing was tested: {names} ran no task on any platform", outcome="failed")
+
+
+def _verify_by_testinfra(context: Context) -> None:
+    """Tests may read the inventory."""
+    context.connections("verify")
+    write_folder(context, reached_hosts(context, "verify"))
+    verify_by_testinfra(context)
+
+
+def _simple(context: Context, step: str, playbooks: Sequence[Path]) -> None:
+    for playbook in playbooks:
+        _judge(context, play(context, step, playbook))
+
+
+def _judge(context: Context, played: Played) -> None:
+    judge(played.results(), ())
+    judge_run(played)
+
+
+def _converge_playbook(context: Context) -> Path:
+    playbook = playbook_of(context, "converge")
+    if playbook is None:
+        raise StepFailed(
+            f"there is no converge.yml in {context.scenario.ref.directory}"
+            "\nhint: write one, or name another with `provisioner.playbooks.converge`",
+            outcome="error",
+            stage="validate",
+        )
+    return playbook
+
+
+def _asked_for(context: Context, step: str) -> list[Path]:
+    """The playbooks that the sequence names after the step, or else the step's own."""
+    named = [context.scenario.ref.directory / name for name in context.step_arguments]
+    missing = [str(path) for path in named if not path.is_file()]
+    if missing:
+        raise StepFailed(f"{step}: there is no file {', '.join(missing)}", outcome="error", stage="validate")
+    if named:
+        return named
+    playbook = playbook_of(context, step)
+    if playbook is None:
+        raise StepSkipped(f"the scenario has no {step}.yml")
+    return [playbook]
+
+
+def _remember(context: Context, played: Played, results: Mapping[str, HostExecutionResult]) -> None:
+    context.ledger.host_results.update(results)
+    context.ledger.execution_time += played.run.ended - played.run.started
+    for result in results.values():
+        context.remember(partial(context.journal.save_result, context.run, result))
+    for name in context.hosts:
+        if name not in results:
+            context.event("converge", name, "no play is for it")
+
+
+def _with_host(played: Played) -> list[tuple[str, TaskRecord]]:
+    return [
+        (host, record)
+        for host, records in played.records.items()
+        for record in records
+        if record.module not in FACTS or record.status == "failed"
+    ]
+
+
+def _verified(records: Sequence[tuple[str, TaskRecord]]) -> VerifyOutcome:
+    suite = [_check(host, record) for host, record in records]
+    failed = sum(1 for check in suite if check.outcome == "failed")
+    skipped = sum(1 for check in suite if check.outcome == "skipped")
+    return VerifyOutcome(
+        tests_run=len(suite) - skipped,
+        passed=len(suite) - skipped - failed,
+        failed=failed,
+        skipped=skipped,
+        errors=0,
+        suite=suite,
+    )
+
+
+def _check(host: str, record: TaskRecord) -> CheckResult:
+    broken = record.status == "failed" and not record.ignored
+    return CheckResult(
+        check=f"{record.task_id}[{host}]",
+        outcome="failed" if broken else "skipped" if record.status == "skipped" else "passed",
+        message=record.msg if broken else "",
+        duration=record.duration,
+    )
+
+
+_STEPS: Mapping[str, Step] = {
+    "syntax": syntax,
+    "prepare": prepare,
+    "converge": disturbed(converge),
+    "check": check,
+    "idempotence": idempotence,
+    "side_effect": after_faults(side_effect),
+    "verify": verify,
+    "cleanup": cleanup,
+}
