@@ -149,10 +149,8 @@ def main() -> None:
         shared = ("-o", "ControlMaster=auto", "-o", f"ControlPath={folder}/%C", "-o", "ControlPersist=60")
         master = openssh(endpoint, *shared)
         loop = f"n=20; while [ $n -gt 0 ]; do {shlex.join(master)} 'stat -c %a /etc/passwd'; n=$((n - 1)); done"
-        rows.append(
-            compare("one testinfra assertion", asking(host_over(connection), 20), "`ssh host stat` with a ControlMaster",
-                    command(["sh", "-c", loop]), per_call=20)
-        )  # fmt: skip
+        ask, stat = asking(host_over(connection), 20), command(["sh", "-c", loop])
+        rows.append(compare("one testinfra assertion", ask, "`ssh host stat` with a ControlMaster", stat, per_call=20))
         command([*master, "-O", "exit"])()
         second_sshd(connection)
         endpoints = many(endpoint, folder)

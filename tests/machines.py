@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import signal
 import socket
 import subprocess
 import threading
@@ -83,6 +84,12 @@ class Machine:
             link.kill()
             link.wait()
         return len(links)
+
+    def freeze(self, frozen: bool) -> None:
+        """Let nothing pass on what is connected now; who connects meanwhile hears nothing."""
+        for link in self._links:
+            link.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+        self.inside.run(f"pkill -{'STOP' if frozen else 'CONT'} -x sshd")
 
     def serve(self, listener: socket.socket) -> None:
         """Lead each who connects inside, until the listener is closed."""

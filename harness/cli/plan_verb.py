@@ -39,11 +39,11 @@ def validate(files: tuple[Path, ...], scenario: str | None, compiler: str, stric
     from harness.plan import check_file
 
     honours = registry.compiler(compiler).honours()
-    platforms, secrets = _of_scenario(scenario)
+    platforms, secrets, by_ansible = _of_scenario(scenario)
     ok, found = True, []
     for file in files:
         try:
-            checked = check_file(file, honours=honours, platforms=platforms, secrets=secrets)
+            checked = check_file(file, honours=honours, platforms=platforms, secrets=secrets, by_ansible=by_ansible)
         except InvalidInput as error:
             errors, warnings, summary = error.problems, _NONE, ""
         else:
@@ -126,12 +126,13 @@ def _load(name: str) -> Scenario:
     return load_scenario(project, name, settings=load_settings(project, {}), overrides=Overrides())
 
 
-def _of_scenario(name: str | None) -> tuple[list[str] | None, list[str] | None]:
-    """The names of a scenario's platforms and secrets."""
+def _of_scenario(name: str | None) -> tuple[list[str] | None, list[str] | None, list[str]]:
+    """The names of a scenario's platforms, of its secrets, and of the platforms that Ansible may do a task on."""
     if name is None:
-        return None, None
+        return None, None, []
     scenario = _load(name)
-    return [platform.name for platform in scenario.platforms], list(scenario.provisioner.secrets)
+    platforms = [platform.name for platform in scenario.platforms]
+    return platforms, list(scenario.provisioner.secrets), scenario.by_ansible()
 
 
 def _summary(checked: Checked) -> str:

@@ -8,11 +8,13 @@ import os
 import re
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
 
 assert sys.platform != "win32"
 
+from harness.connections.base import Command, Completed
 from harness.connections.channel import Channel, ChannelClosed
 from harness.connections.ending import KILL_BELOW, KILL_SESSION, SIGNAL_GROUP
 from harness.connections.posix import PosixConnection
@@ -42,6 +44,19 @@ class SshConnection(PosixConnection):
 
     def why_gone(self) -> str | None:
         return self._link.gone()
+
+    def run(
+        self,
+        command: Command,
+        *,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        user: str | None = None,
+    ) -> Completed:
+        with self._link.within(timeout):
+            return super().run(command, stdin=stdin, env=env, cwd=cwd, timeout=timeout, user=user)
 
     def open_channel(self) -> Channel:
         return SessionChannel(self, self.session("exec sh"))
@@ -91,7 +106,8 @@ class SshConnection(PosixConnection):
         words = " ".join(map(str, arguments))
         text = f"set -- {words}\nif [ ! -r /proc/self/stat ]; then {otherwise} 2>/dev/null; exit; fi\n{script}"
         try:
-            stream = self.session(text)
+            with self._link.within(_ENDING_SECONDS / 2):
+                stream = self.session(text)
         except TransportFailed:
             return
         try:

@@ -10,6 +10,7 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,7 +23,7 @@ from harness.connections.ssh_loop import loop_thread
 from harness.connections.ssh_proxy import Proxy
 from harness.connections.ssh_stream import SessionStream
 from harness.connections.ssh_words import Attempt, explained, place
-from harness.errors import TransportFailed
+from harness.errors import TransportFailed, Unreachable
 from harness.models.endpoint import Ssh
 
 CONNECT_SECONDS = 30.0
@@ -70,19 +71,35 @@ class Link:
         self._lock = threading.Lock()
         self._attempt: Attempt | None = None
         self._proxy: Proxy | None = None
+        self._limit = threading.local()
+
+    @contextlib.contextmanager
+    def within(self, seconds: float | None) -> Iterator[None]:
+        """What this thread does inside waits no longer than this for a connection or a session, one by one."""
+        before = self._seconds
+        self._limit.seconds = before if seconds is None else min(before, max(0.1, seconds))
+        try:
+            yield
+        finally:
+            self._limit.seconds = before
+
+    @property
+    def _seconds(self) -> float:
+        return float(getattr(self._limit, "seconds", CONNECT_SECONDS))
 
     def session(self, command: str, *, pty: bool = False, size: tuple[int, int] | None = None) -> SessionStream:
         """`command` is for the user's login shell there, whichever it is. Raises TransportFailed."""
         connection = self.connection()
         stream = SessionStream(self._thread, wakes=pty)
         try:
-            self._thread.call(self._open(connection, stream, command, pty=pty, size=size), CONNECT_SECONDS)
+            self._thread.call(self._open(connection, stream, command, pty=pty, size=size), self._seconds)
         except asyncssh.ChannelOpenError as error:
             stream.close()
             raise self._no_session(error) from error
         except (asyncssh.Error, OSError) as error:
             stream.close()
-            raise TransportFailed(f"{self.label}: {self.gone() or f'no session could be opened: {error}'}") from error
+            words = "it does not answer" if isinstance(error, TimeoutError) else str(error)
+            raise Unreachable(f"{self.label}: {self.gone() or f'no session could be opened: {words}'}") from error
         except BaseException:
             stream.close()
             raise
@@ -94,7 +111,7 @@ class Link:
             attempt = self._attempt
             if attempt is None or attempt.lost is not None:
                 self._end_proxy()
-                self._attempt = attempt = self._thread.call(self._connect())
+                self._attempt = attempt = self._thread.call(self._connect(self._seconds))
             assert attempt.connection is not None
             return attempt.connection
 
@@ -113,7 +130,7 @@ class Link:
             return (await connection.forward_remote_port("127.0.0.1", 0, "127.0.0.1", port)).get_port()
 
         try:
-            return self._thread.call(ask(), CONNECT_SECONDS)
+            return self._thread.call(ask(), self._seconds)
         except (asyncssh.Error, asyncssh.ChannelListenError, OSError) as error:
             raise TransportFailed(
                 f"{self.label}: sshd forwards no port to this machine: {error}",
@@ -168,7 +185,7 @@ class Link:
             hint="the account must be allowed to run commands (no ForceCommand, no sftp-only account)",
         )
 
-    async def _connect(self) -> Attempt:
+    async def _connect(self, seconds: float) -> Attempt:
         """Raises TransportFailed. A host that turns connections away is asked again for a while."""
         loop = asyncio.get_running_loop()
         gate = _gates.get(loop) or _gates.setdefault(loop, Gate())
@@ -178,16 +195,16 @@ class Link:
             attempt = Attempt(self.endpoint)
             try:
                 async with gate:
-                    await self._handshake(attempt)
+                    await asyncio.wait_for(self._handshake(attempt), seconds)
                 gate.went_well()
                 return attempt
             except (Exception, asyncio.CancelledError) as error:
                 self._end_proxy()
                 if isinstance(error, asyncio.CancelledError):
                     raise
-                until = until or time.monotonic() + _TURNED_AWAY_SECONDS
+                until = until or time.monotonic() + min(_TURNED_AWAY_SECONDS, seconds)
                 if not _turned_away(error, attempt) or time.monotonic() + pause > until:
-                    raise explained(self.label, error, attempt, CONNECT_SECONDS) from error
+                    raise explained(self.label, error, attempt, seconds) from error
                 gate.was_turned_away()
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 1.7, 2.0)

@@ -66,6 +66,10 @@ class E2ETestRunner:
         seen = {result.sha256: result for result in self._binaries.of_host.values()}
         context.ledger.compilations = list(seen.values())
         if not seen:
+            if self._binaries.decisions:
+                raise HarnessError(
+                    "no host gets a binary, so there is nothing to compile", hint="run_full_test takes every strategy"
+                )
             raise HarnessError("the plan has no task for any platform, so there is nothing to compile")
         return context.ledger.compilations[0]
 

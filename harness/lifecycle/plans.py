@@ -11,7 +11,6 @@ from harness import registry
 from harness.deploy.means import RunArguments
 from harness.errors import HarnessError, InvalidInput, Problem, UsageError
 from harness.lifecycle.failures import Stage, StepFailed, describe
-from harness.models.config import BinaryOnly
 from harness.models.plan import Plan
 from harness.models.runner import Payload
 from harness.models.scenario import CompilerChoice, Scenario
@@ -53,13 +52,12 @@ def _read(scenario: Scenario, path: Path, compiler: CompilerChoice, validate: bo
     if validate:
         platforms = [platform.name for platform in scenario.platforms]
         honours = registry.compiler(compiler.name).honours()
-        over_ssh = [name for name in platforms if scenario.strategy(name) != BinaryOnly()]
         checked = check_file(
             path,
             honours=honours,
             platforms=platforms,
             secrets=scenario.provisioner.secrets,
-            by_ansible=over_ssh,
+            by_ansible=scenario.by_ansible(),
         )
         plan, problems = checked.plan, list(checked.errors)
         if ours:

@@ -171,3 +171,7 @@ class Scenario:
         """How the plan reaches this platform."""
         own = next((spec.strategy for spec in self.platforms if spec.name == platform), None)
         return own or self.provisioner.strategy or BinaryOnly()
+
+    def by_ansible(self) -> list[str]:
+        """The platforms whose strategy lets Ansible do what the compiler does not honour."""
+        return [spec.name for spec in self.platforms if self.strategy(spec.name) != BinaryOnly()]

@@ -18,7 +18,7 @@ import pytest
 
 from harness.connections import open_connection
 from harness.connections.base import Connection
-from harness.errors import TransportFailed, Unreachable
+from harness.errors import CommandTimedOut, TransportFailed, Unreachable
 from harness.models.endpoint import Ssh
 from tests.machines import Machine, machine
 
@@ -183,6 +183,27 @@ def test_a_cut_is_no_exit_status(host: Machine) -> None:
         with pytest.raises(TransportFailed, match="while `sleep 1000` ran"):
             connection.run("sleep 1000")
         assert connection.run("echo again").out == "again\n"
+
+
+def test_a_host_that_falls_silent_holds_nobody_up(host: Machine) -> None:
+    connection = open_connection(host.endpoint(), name="node1")
+    try:
+        assert connection.run("true").ok
+        process = connection.start("sleep 1000")
+        host.freeze(True)
+        try:
+            started = time.monotonic()
+            with pytest.raises(CommandTimedOut):
+                connection.run("true", timeout=1)
+            with pytest.raises(Unreachable):
+                connection.run("true", timeout=1)
+            process.kill()
+            assert time.monotonic() - started < 60
+        finally:
+            host.freeze(False)
+        assert connection.run("echo again").out == "again\n"
+    finally:
+        connection.close()
 
 
 def test_one_session_is_too_few(host: Machine) -> None:

@@ -159,6 +159,8 @@ def test_decide(harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [(one["method"], one["tasks"]) for one in told["web2"]["segments"]] == [
         ("binary", ["a"]), ("ssh", ["b"]), ("binary", ["c"]),
     ]  # fmt: skip
+    assert harness("validate", "-s", "default", folder / "plan.json").returncode == 0, "Ansible may decide"
+    assert harness("validate", folder / "plan.json").returncode == 2
     table = harness("decide").stdout
     assert "b: the module 'cron' is not honoured" in table
     assert "2. ssh: b" in table
