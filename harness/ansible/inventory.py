@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import sys
@@ -64,7 +65,9 @@ def ssh_arguments(endpoint: Ssh) -> list[str]:
     if endpoint.proxy_jump is not None:
         options += ["-J", endpoint.proxy_jump]
     if endpoint.proxy_command is not None:
-        options += ["-o", f"ProxyCommand={endpoint.proxy_command}"]
+        passes = endpoint.proxy_passes_socket
+        options += ["-o", f"ProxyCommand={endpoint.proxy_command}{' --fdpass' if passes else ''}"]
+        options += ["-o", "ProxyUseFdpass=yes"] if passes else []
     return options
 
 
@@ -77,6 +80,9 @@ def _endpoint_variables(endpoint: Endpoint, name: str) -> Variables:
             hint="give it an open connection, or set `connection: ssh` on the platform",
         )
     found: Variables = {"ansible_connection": "ssh", "ansible_host": endpoint.host}
+    # Ansible's own name for a master is made of host, port and user, which may be the same for machines behind proxies.
+    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
+    found["ansible_control_path"] = f"%(directory)s/{digest}"
     if endpoint.port is not None:
         found["ansible_port"] = endpoint.port
     if endpoint.user is not None:

@@ -18,6 +18,7 @@ from harness.models.results import StepResult, TestReport
 from harness.models.runner import TaskRecord
 from harness.models.verification import VerifyOutcome
 from harness.report.findings import Finding, findings, totals, verdict
+from harness.report.heartbeat import Heartbeat
 from harness.report.text import plural, printable, seconds
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _DETAIL_LINES = 12
 _PROBLEM_LINES = 60
+_STILL_SECONDS = 15.0
+"""After which a step that still runs says so where no live line does."""
 _RESULTS = {"passed": "green", "failed": "red", "error": "red", "skipped": "bright_black", "warning": "yellow"}
 
 
@@ -54,11 +57,22 @@ class ConsoleObserver:
         with self._lock, _gone_stream():
             self._steps[scenario] = state = _StepState(step)
             self._screen.begin(step, state)
+            if isinstance(self._screen, _Plain):
+                state.heart = Heartbeat(_STILL_SECONDS, lambda: self._still(state))
+
+    def _still(self, state: _StepState) -> None:
+        with self._lock, suppress(OSError, ValueError):  # the stream has gone, or is closed
+            if state.heart is not None and not state.heart.stopped:
+                took = seconds(time.monotonic() - state.started)
+                doing = state.summary() if state.tasks else state.doing
+                self._screen.line([("", f"  {self._screen.marks['running']} {state.step:<12}  {doing}  {took}")])
 
     def host_event(self, scenario: str, step: str, host: str, message: str) -> None:
         with self._lock, _gone_stream():
-            if host and (state := self._steps.get(scenario)):
-                state.hosts[host] = message
+            if state := self._steps.get(scenario):
+                state.doing = f"{host}: {message}" if host else message
+                if host:
+                    state.hosts[host] = message
             if self._verbosity >= (1 if host else 2):  # a tool's own lines say once more what is told of the hosts
                 self._screen.line([("", f"    {host}  "), ("bright_black", message)])
 
@@ -85,6 +99,7 @@ class ConsoleObserver:
     def step_ended(self, scenario: str, result: StepResult) -> None:
         with self._lock, _gone_stream():
             state = self._steps.pop(scenario, None) or _StepState(result.step)
+            state.stop()
             self._screen.end()
             if result.outcome == "skipped" and self._verbosity < 1:
                 return
@@ -121,6 +136,8 @@ class ConsoleObserver:
     def close(self) -> None:
         """Give the terminal back; a second call does nothing."""
         with self._lock, _gone_stream():
+            for state in self._steps.values():
+                state.stop()
             self._screen.end()
 
     def _finding(self, finding: Finding, result: str) -> None:
@@ -151,6 +168,12 @@ class _StepState:
         self.tasks: Counter[str] = Counter()
         self.hosts: dict[str, str] = {}
         self.checks: VerifyOutcome | None = None
+        self.doing = ""
+        self.heart: Heartbeat | None = None
+
+    def stop(self) -> None:
+        if self.heart is not None:
+            self.heart.stop()
 
     def summary(self) -> str:
         if self.checks is not None:
@@ -235,8 +258,8 @@ class _Progress:
 
 def _marks(unicode: bool) -> dict[str, str]:
     if unicode:
-        return {"passed": "✓", "failed": "✗", "error": "✗", "skipped": "-", "warning": "!"}
-    return {"passed": "ok", "failed": "FAILED", "error": "ERROR", "skipped": "-", "warning": "!"}
+        return {"passed": "✓", "failed": "✗", "error": "✗", "skipped": "-", "warning": "!", "running": "…"}
+    return {"passed": "ok", "failed": "FAILED", "error": "ERROR", "skipped": "-", "warning": "!", "running": "..."}
 
 
 def _counts(of: str = "", /, **numbers: int) -> str:

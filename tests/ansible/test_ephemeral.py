@@ -118,7 +118,12 @@ def test_ssh_as_ansible_reaches_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert variables["ansible_user"] == "other"
     assert "-i '/k y'" in variables["ansible_ssh_common_args"]
     assert "'ProxyCommand=nc %h %p'" in variables["ansible_ssh_common_args"]
+    other = inventory([AnsibleHost("m", endpoint)])["all"]["hosts"]["m"]
+    assert other["ansible_control_path"] != variables["ansible_control_path"]
     assert ssh_arguments(Ssh(host="x", use_config=True)) == []
+    passing = ssh_arguments(Ssh(host="x", proxy_command="relay", proxy_passes_socket=True))
+    assert "ProxyCommand=relay --fdpass" in passing
+    assert "ProxyUseFdpass=yes" in passing
     monkeypatch.setenv("HIDDEN", "pa55")
     secret = inventory([AnsibleHost("n", Ssh(host="x", password_env="HIDDEN"))])
     assert secret["all"]["hosts"]["n"]["ansible_password"] == "pa55"

@@ -1,4 +1,7 @@
 import io
+import time
+
+import pytest
 
 from harness.models.results import StepResult, TestReport
 from harness.models.runner import TaskRecord
@@ -35,6 +38,22 @@ def test_plain_lines_tell_steps_and_the_verdict(passed: TestReport) -> None:
     assert lines[2].split() == ["FAILED", "verify", "checks:", "1", "passed,", "1", "failed", "1.25", "s"]
     assert lines[3].split()[:3] == ["PASSED", "1.50", "s"]
     assert "cleanup" not in "".join(lines)
+
+
+def test_what_takes_long_says_so_where_no_live_line_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.report.console._STILL_SECONDS", 0.01)
+    stream = io.StringIO()
+    console = ConsoleObserver(stream, live=False)
+    console.step_started("web", "converge")
+    console.host_event("web", "converge", "", "Compiling serde v1.0")
+    until = time.monotonic() + 30
+    while "Compiling" not in stream.getvalue() and time.monotonic() < until:
+        time.sleep(0.01)
+    console.step_ended("web", StepResult(step="converge", outcome="passed", duration=0.5))
+    ended = stream.getvalue()
+    assert ended.splitlines()[0].split()[:4] == ["...", "converge", "Compiling", "serde"]
+    time.sleep(0.1)
+    assert stream.getvalue() == ended
 
 
 def test_more_is_told_when_asked(passed: TestReport) -> None:
