@@ -25,7 +25,9 @@ class ByBinary:
 
     def run(self, ground: Ground) -> Sample:
         """In a process of its own. Raises BenchFailed."""
-        command = [sys.executable, "-m", "harness", "converge", *ground.arguments]
+        # As Ansible has as many forks as there are hosts.
+        workers = ["--workers", str(len(ground.platforms))]
+        command = [sys.executable, "-m", "harness", "converge", *ground.arguments, *workers]
         for platform in ground.platforms:
             command += ["-p", platform]
         with reading() as read:
