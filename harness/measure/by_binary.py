@@ -31,7 +31,7 @@ class ByBinary:
         with reading() as read:
             done = subprocess.run(
                 command, capture_output=True, stdin=subprocess.DEVNULL, text=True, errors="replace",
-                env={**os.environ, "CI": "true"}, timeout=ground.scenario.timeout_seconds + 600, check=False,
+                env=_environment(), timeout=ground.scenario.timeout_seconds + 600, check=False,
             )  # fmt: skip
         if done.returncode != 0:
             raise BenchFailed(
@@ -61,6 +61,12 @@ class ByBinary:
             hosts={one.host: one.execution_time for one in results},
             compiling=timings.get("compile", 0.0),
         )
+
+
+def _environment() -> dict[str, str]:
+    """Ours, but bytecode is kept as an installed package's is: in a checkout each run would compile every module."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "CI": "true"}
 
 
 def outcomes(results: list[HostExecutionResult]) -> dict[tuple[str, str], str]:

@@ -251,6 +251,8 @@ class _Loader:
             or timeout
             or self.settings.e2e_testing.default_timeout_seconds,
             performance=self._performance(file),
+            baseline=self.settings.performance.baseline,
+            baseline_timeout=self.settings.performance.baseline_ssh_timeout,
             expect=StageExpectation(file.expect.stage, file.expect.error) if file.expect else None,
             collect=tuple(file.collect),
         )
