@@ -14,12 +14,12 @@ case ${1:-} in
 --help | -h) usage && exit 0 ;;
 esac
 
-# What of ours exists in the daemon, beside what the native driver tells of.
+# What of this user's exists: others may be at work on the same daemon.
 alive() {
+    local cache=${HARNESS_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/harness}
     harness list --live
-    docker ps --all --filter label=harness-e2e.run --format '{{.Names}}' | sort
-    docker network ls --filter label=harness-e2e.run --format '{{.Name}}' | sort
-    docker volume ls --quiet | sort
+    docker ps --all --filter "label=harness-e2e.cache=$cache" --format '{{.Names}}' | sort
+    docker network ls --filter "label=harness-e2e.cache=$cache" --format '{{.Name}}' | sort
 }
 
 "$PROJECT/scripts/start-docker.sh"
