@@ -77,10 +77,12 @@ class SshProcess(StreamProcess):
             return
         self._closed = True
         # A command whose connection broke may go on: it is ended over another one.
-        if self._leader is not None and (not self._look() or (self._rc is None and self._stream.lost)):
-            self._sessions.kill_session(self._leader)
+        alive = self._leader is not None and (not self._look() or (self._rc is None and self._stream.lost))
+        # Whoever reads from it is let go first: a host that stands still answers no other session either.
         self._stream.close()
         self._ended_at = self._ended_at or time.monotonic()
+        if alive and self._leader is not None:
+            self._sessions.kill_session(self._leader)
 
     @property
     def _stdin_open(self) -> bool:

@@ -57,6 +57,7 @@ def bench(ground: Ground, options: BenchOptions) -> BenchReport:
     """Measure. The platforms are destroyed in the end, however it ends. Raises BenchFailed, HarnessError."""
     started = datetime.now(UTC)
     baselines, left_out = _baselines(options.against)
+    ground.check_free()
     names = ground.platforms
     rounds = []
     cold = cold_compile(ground) if options.cold else None

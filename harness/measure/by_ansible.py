@@ -64,6 +64,11 @@ class ByAnsible:
             return sample
 
 
+def baseline_seconds(context: Context) -> float:
+    """From playbook_on_start to playbook_on_stats, pipelined, over a run's fresh platforms. Raises BenchFailed."""
+    return _Attempt(context, _PIPELINED).sample().wall
+
+
 class _Attempt:
     """One run over one context's platforms."""
 

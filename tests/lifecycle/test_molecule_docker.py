@@ -1,104 +1,172 @@
-"""A scenario as Molecule's users write them, in a container: a role with handlers and templates, sudo, verify.yml."""
+"""A scenario as Molecule's users write them, with the docker driver: nothing in it knows of the harness."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-import yaml
 
-from harness.models.results import Failed, HostExecutionResult, TestReport
 from tests.docker_images import ensure_base
 from tests.projects import Project
 
 pytest.importorskip("ansible_runner", reason="ansible-runner is not installed")
 pytestmark = [pytest.mark.ansible, pytest.mark.docker, pytest.mark.slow]
 
-META = "galaxy_info: {namespace: acme, role_name: motd}\n"
-TASKS = """
-- name: Banner
-  ansible.builtin.template: {src: banner.j2, dest: /etc/banner, mode: "0644"}
-  notify: Tell
-- name: Sudoer
-  ansible.builtin.shell: useradd sudoer && echo sudoer:right | chpasswd && echo 'sudoer ALL=(ALL) ALL' >>/etc/sudoers
-  args: {creates: /home/sudoer, executable: /bin/sh}
-  changed_when: false
+FILES = {
+    "meta/main.yml": "galaxy_info: {author: acme, role_name: motd}\n",
+    "defaults/main.yml": "motd_owner: root\n",
+    "tasks/main.yml": """
+- name: write the message
+  ansible.builtin.copy:
+    content: "{{ motd_text }} {{ of_the_host }}\\n"
+    dest: /etc/motd
+    owner: "{{ motd_owner }}"
+    mode: "0644"
+  notify: told
+- name: a package manager's own
+  ansible.builtin.command: date
+  changed_when: true
   tags: molecule-idempotence-notest
-- name: With the right password
-  ansible.builtin.raw: id -un
-  become: true
-  vars: {ansible_user: sudoer, ansible_become_password: right}
-  changed_when: false
-  register: who
-  failed_when: who.stdout | trim != 'root'
-- name: With a wrong one
-  ansible.builtin.command: id -un
-  become: true
-  vars: {ansible_user: sudoer, ansible_become_password: wrong}
-  ignore_errors: true
-  tags: molecule-idempotence-notest
-- name: With none
-  ansible.builtin.raw: id -un
-  become: true
-  vars: {ansible_user: sudoer}
-  ignore_errors: true
-  tags: molecule-idempotence-notest
-"""
-HANDLERS = """
-- name: Tell
-  ansible.builtin.copy: {content: told, dest: /etc/told, mode: "0600"}
-"""
-BANNER = "{{ owner }} on {{ inventory_hostname }} {{ extra }} {{ lookup('env', 'MOLECULE_SCENARIO_NAME') }}\n"
-CONVERGE = "- hosts: all\n  gather_facts: false\n  roles: [acme.motd]\n"
-VERIFY = """
-- hosts: web
+""",
+    "handlers/main.yml": "- {name: told, ansible.builtin.file: {path: /var/lib/told, state: touch, mode: '0600'}}\n",
+    "molecule/default/molecule.yml": """
+---
+dependency:
+  name: galaxy
+driver:
+  name: docker
+lint: |
+  set -e
+  yamllint .
+platforms:
+  - name: motd_${DISTRO:-debian}
+    image: ${IMAGE:-harness-local/tests:base}
+    pre_build_image: true
+    groups: [web]
+    hostname: message
+    command: ${MOLECULE_DOCKER_COMMAND:-sleep infinity}
+provisioner:
+  name: ansible
+  config_options:
+    defaults: {callbacks_enabled: timer}
+  inventory:
+    links:
+      group_vars: ../shared/group_vars
+      host_vars: ../shared/host_vars
+verifier:
+  name: testinfra
+  options: {v: 1, junit-xml: found.xml}
+  env: {FROM_VERIFIER: given}
+""",
+    "molecule/shared/group_vars/web.yml": "motd_text: welcome\n",
+    "molecule/shared/host_vars/motd_debian.yml": "of_the_host: traveller\n",
+    "molecule/default/prepare.yml": """
+- name: Prepare
+  hosts: all
   gather_facts: false
   tasks:
-    - name: Banner is right, and the handler ran
-      ansible.builtin.raw: grep -qx 'web team on node1 of node1 default' /etc/banner && grep -qx told /etc/told
+    - name: bootstrap
+      raw: test -e /usr/bin/python3 || (apt-get update && apt-get install -y python3)
+      changed_when: false
+""",
+    "molecule/default/converge.yml": "- {name: Converge, hosts: web, roles: [{role: acme.motd}]}\n",
+    "molecule/default/side_effect.yml": """
+- name: Side effect
+  hosts: all
+  gather_facts: false
+  tasks: [{name: someone logs in, ansible.builtin.file: {path: /var/lib/seen, state: touch, mode: "0600"}}]
+""",
+    "molecule/default/cleanup.yml": """
+- name: Cleanup
+  hosts: all
+  gather_facts: false
+  tasks:
+    - name: leave word
+      delegate_to: localhost
+      ansible.builtin.copy:
+        content: "{{ lookup('env', 'MOLECULE_SCENARIO_NAME') }}"
+        dest: "{{ lookup('env', 'MOLECULE_PROJECT_DIRECTORY') }}/cleaned"
+        mode: "0600"
+""",
+    "molecule/default/tests/conftest.py": """
+import os
+import pytest
+
+@pytest.fixture
+def given():
+    return os.environ["FROM_VERIFIER"]
+""",
+    "molecule/default/tests/test_default.py": """
+import os
+import testinfra.utils.ansible_runner
+
+testinfra_hosts = testinfra.utils.ansible_runner.AnsibleRunner(
+    os.environ['MOLECULE_INVENTORY_FILE']).get_hosts('all')
+
+def test_motd(host, given):
+    motd = host.file('/etc/motd')
+    assert motd.content_string == 'welcome traveller\\n'
+    assert (motd.user, given) == ('root', 'given')
+    assert host.file('/var/lib/told').exists
+    assert host.file('/var/lib/seen').exists
+    assert host.check_output('hostname') == 'message'
+
+def test_ansible(host):
+    variables = host.ansible.get_variables()
+    assert (variables['motd_text'], variables['of_the_host']) == ('welcome', 'traveller')
+    assert variables['group_names'] == ['all', 'web']
+    assert host.ansible('stat', 'path=/etc/motd', check=False)['stat']['mode'] == '0644'
+    defaults = host.ansible('include_vars', 'file=../../defaults/main.yml')
+    assert defaults['ansible_facts'] == {'motd_owner': 'root'}
+""",
+}
+
+
+def test_an_unmodified_scenario_passes(project: Project) -> None:
+    for name, text in FILES.items():
+        path = project.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.lstrip("\n"))
+    ensure_base()
+    outcome = project.passes("test", "--strict")
+    steps = project.steps()
+    passed = ("syntax", "create", "prepare", "converge", "idempotence", "side_effect", "verify", "cleanup", "destroy")
+    assert {step: steps[step] for step in passed} == dict.fromkeys(passed, "passed"), outcome.text
+    assert (project.folder / "cleaned").read_text() == "default"
+    junit = (project.folder / "molecule/default/found.xml").read_text()
+    assert 'tests="2"' in junit
+    assert list(Path(project.folder / ".harness/ansible/roles").iterdir()) == [
+        project.folder / ".harness/ansible/roles/acme.motd"
+    ]
+
+
+SUDO = """
+- hosts: all
+  gather_facts: false
+  vars: {ansible_user: sudoer}
+  tasks:
+    - name: a user who may sudo
+      ansible.builtin.raw: >-
+        useradd sudoer && echo sudoer:right | chpasswd && echo 'sudoer ALL=(ALL) ALL' >/etc/sudoers.d/sudoer
+      vars: {ansible_user: root}
+    - {name: right, ansible.builtin.raw: test "$(id -u)" = 0, become: true, vars: {ansible_become_password: right}}
+    - {name: wrong, ansible.builtin.raw: id, become: true, ignore_errors: true, vars: {ansible_become_password: other}}
+    - {name: none, ansible.builtin.raw: id, become: true, ignore_errors: true}
 """
 
 
-@pytest.fixture
-def scenario(project: Project) -> Path:
+def test_sudos_passwords(project: Project) -> None:
     folder = project.folder / "molecule" / "default"
-    document = {
-        "driver": {"name": "docker"},
-        "platforms": [{"name": "node1", "image": ensure_base(), "pre_build_image": True, "groups": ["web"]}],
-        "provisioner": {
-            "name": "ansible",
-            "inventory": {"group_vars": {"web": {"owner": "web team"}}, "host_vars": {"node1": {"extra": "of node1"}}},
-        },
-        "verifier": {"name": "ansible"},
-    }
-    for name, text in {
-        "meta/main.yml": META,
-        "tasks/main.yml": TASKS,
-        "handlers/main.yml": HANDLERS,
-        "templates/banner.j2": BANNER,
-        "molecule/default/molecule.yml": yaml.safe_dump(document),
-        "molecule/default/converge.yml": CONVERGE,
-        "molecule/default/verify.yml": VERIFY,
-    }.items():
-        path = project.folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
-
-
-def host(report: TestReport) -> HostExecutionResult:
-    assert report.execution_result is not None
-    return report.execution_result.host_results[0]
-
-
-@pytest.mark.usefixtures("scenario")
-def test_a_role_is_tested_from_end_to_end(project: Project) -> None:
-    project.passes("test")
-    steps = project.steps()
-    assert [steps[name] for name in ("create", "converge", "idempotence", "verify", "destroy")] == ["passed"] * 5
-    tasks = {task.name: task for task in host(project.report()).task_results}
-    for name, words in (("a wrong one", "Incorrect sudo password"), ("none", "Missing sudo password")):
-        status = tasks[f"acme.motd : With {name}"].status
-        assert isinstance(status, Failed)
-        assert words in status.error
-    assert "acme.motd : Tell" in tasks
+    folder.mkdir(parents=True)
+    platform = f"{{name: node1, image: '{ensure_base()}', pre_build_image: true}}"
+    (folder / "molecule.yml").write_text(f"driver: {{name: docker}}\nplatforms: [{platform}]\n")
+    (folder / "converge.yml").write_text(SUDO)
+    try:
+        project.passes("converge")
+    finally:
+        project.passes("destroy")
+    (run,) = (project.folder / ".harness" / "runs").glob("*/*-converge.log")
+    words = run.read_text()
+    assert "changed right" in words
+    assert "Incorrect sudo password" in words
+    assert "Missing sudo password" in words
