@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docker_images import ensure_base
 from tests.projects import Project
 
 pytest.importorskip("ansible_runner", reason="ansible-runner is not installed")
@@ -126,8 +127,6 @@ def test_an_unmodified_scenario_passes(project: Project) -> None:
         path = project.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.lstrip("\n"))
-    from tests.docker_images import ensure_base
-
     ensure_base()
     outcome = project.passes("test", "--strict")
     steps = project.steps()
@@ -139,3 +138,35 @@ def test_an_unmodified_scenario_passes(project: Project) -> None:
     assert list(Path(project.folder / ".harness/ansible/roles").iterdir()) == [
         project.folder / ".harness/ansible/roles/acme.motd"
     ]
+
+
+SUDO = """
+- hosts: all
+  gather_facts: false
+  vars: {ansible_user: sudoer}
+  tasks:
+    - name: a user who may sudo
+      ansible.builtin.raw: >-
+        useradd sudoer && echo sudoer:right | chpasswd && echo 'sudoer ALL=(ALL) ALL' >/etc/sudoers.d/sudoer
+      vars: {ansible_user: root}
+    - {name: right, ansible.builtin.raw: test "$(id -u)" = 0, become: true, vars: {ansible_become_password: right}}
+    - {name: wrong, ansible.builtin.raw: id, become: true, ignore_errors: true, vars: {ansible_become_password: other}}
+    - {name: none, ansible.builtin.raw: id, become: true, ignore_errors: true}
+"""
+
+
+def test_sudos_passwords(project: Project) -> None:
+    folder = project.folder / "molecule" / "default"
+    folder.mkdir(parents=True)
+    platform = f"{{name: node1, image: '{ensure_base()}', pre_build_image: true}}"
+    (folder / "molecule.yml").write_text(f"driver: {{name: docker}}\nplatforms: [{platform}]\n")
+    (folder / "converge.yml").write_text(SUDO)
+    try:
+        project.passes("converge")
+    finally:
+        project.passes("destroy")
+    (run,) = (project.folder / ".harness" / "runs").glob("*/*-converge.log")
+    words = run.read_text()
+    assert "changed right" in words
+    assert "Incorrect sudo password" in words
+    assert "Missing sudo password" in words
