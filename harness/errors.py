@@ -8,10 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from harness.drivers.base import InstanceRecord
 
 
 class HarnessError(Exception):
@@ -87,14 +83,6 @@ class CommandTimedOut(HarnessError):
 
 class DriverFailed(HarnessError):
     """A driver could not create, start, snapshot, revert or destroy an instance."""
-
-
-class NotAllListed(DriverFailed):
-    """Some of the systems that may hold instances could not be asked. `found`: the records of those that could."""
-
-    def __init__(self, message: str, *, found: Sequence[InstanceRecord], hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.found = tuple(found)
 
 
 class InstanceGone(DriverFailed):

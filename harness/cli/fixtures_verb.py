@@ -13,7 +13,8 @@ from harness.cli.outcome import Exit
 if TYPE_CHECKING:
     from harness.models.config import TargetPlatform
     from harness.scenario import Settings
-    from harness.scenario.fixtures import TestFixture, TestFixtureManager
+    from harness.scenario.fixture import TestFixture
+    from harness.scenario.fixtures import TestFixtureManager
 
 
 @click.group("fixtures")

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from harness.deadline import Deadline
-from harness.errors import Problem, Unsupported
+from harness.errors import DriverFailed, Problem, Unsupported
 from harness.models.config import DeploymentStrategy
 from harness.models.endpoint import Endpoint
 from harness.models.serde import StrictModel
@@ -103,6 +103,14 @@ class InstanceRecord:
     created: float = 0.0
     """Unix time in seconds."""
     detail: Mapping[str, str] = field(default_factory=dict)
+
+
+class NotAllListed(DriverFailed):
+    """Some of the systems that may hold instances could not be asked. `found`: the records of those that could."""
+
+    def __init__(self, message: str, *, found: Sequence[InstanceRecord], hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.found = tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from harness import registry
@@ -14,6 +14,7 @@ from harness.connections.base import Connection
 from harness.deadline import Deadline
 from harness.deploy.decide import Decision
 from harness.errors import HarnessError, InvalidInput
+from harness.lifecycle.binaries import Binaries
 from harness.lifecycle.context import Context
 from harness.lifecycle.crew import Outcome
 from harness.lifecycle.failures import StepFailed, all_done, describe, describe_all, raise_defects
@@ -23,21 +24,6 @@ from harness.models.facts import Facts
 from harness.models.results import CompilationResult
 from harness.models.runner import Payload
 from harness.models.scenario import CompilerChoice
-
-
-@dataclass(frozen=True, slots=True)
-class Binaries:
-    """What was decided and compiled for `hosts`: one binary per slice and target. A host that has no task is in none
-    of the mappings; one that gets no binary is not in `of_host`."""
-
-    hosts: frozenset[str]
-    payloads: Mapping[str, Payload]
-    decisions: Mapping[str, Decision]
-    of_host: Mapping[str, CompilationResult]
-    failures: Mapping[str, str]
-    """Why there is no binary for a host that would have had one, and that may go without."""
-    parts: bool
-    """As the compiler's Honours have it."""
 
 
 def compile_plan(

@@ -28,7 +28,7 @@ from harness.secrets import Mask
 
 if TYPE_CHECKING:
     from harness.compile.base import Compiler
-    from harness.lifecycle.compilation import Binaries
+    from harness.lifecycle.binaries import Binaries
     from harness.lifecycle.plans import CheckedPlan
     from harness.verify.process import Standby
 

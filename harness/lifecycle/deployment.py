@@ -13,7 +13,7 @@ from harness.deadline import Deadline
 from harness.deploy import strategies
 from harness.deploy.means import Deployed, HostWork, Means, RunArguments
 from harness.errors import DeployFailed
-from harness.lifecycle.compilation import Binaries
+from harness.lifecycle.binaries import Binaries
 from harness.lifecycle.context import Context
 from harness.lifecycle.crew import Outcome
 from harness.lifecycle.failures import StepFailed, describe, describe_all, raise_defects

@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from harness.errors import HarnessError, UsageError
-from harness.lifecycle.compilation import Binaries, compile_plan
+from harness.lifecycle.binaries import Binaries
+from harness.lifecycle.compilation import compile_plan
 from harness.lifecycle.context import Context, RunOptions
 from harness.lifecycle.deployment import run_plan
 from harness.lifecycle.events import Observer, Silent

@@ -18,14 +18,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from harness.deadline import Deadline, poll
 from harness.drivers.base import InstanceRecord, PlatformSpec, RunId, Snapshot
 from harness.errors import HarnessError
-from harness.lifecycle.journal_schema import MIGRATIONS
+from harness.lifecycle.journal_schema import BUSY, check_version, migrate, transaction
 from harness.models.results import HostExecutionResult, StepResult
-
-_BUSY = 15.0
-"""Seconds to wait for another process's write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +99,9 @@ class Journal(AbstractContextManager["Journal"]):
         """Open it, making it where it is missing. Raises HarnessError for what cannot be read or written."""
         with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(path, timeout=_BUSY, isolation_level=None, check_same_thread=False)
+            connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
             try:
-                _migrate(connection, path)
+                migrate(connection, path)
             except BaseException:
                 connection.close()
                 raise
@@ -121,10 +117,10 @@ class Journal(AbstractContextManager["Journal"]):
             with _explained(path):
                 quoted = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
                 connection = sqlite3.connect(f"file:{quoted}?immutable=1", uri=True, check_same_thread=False)
-                _check_version(connection, path)
+                check_version(connection, path)
                 return cls(path, connection)
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        _migrate(connection, path)
+        migrate(connection, path)
         return cls(path, connection)
 
     def close(self) -> None:
@@ -300,7 +296,7 @@ class Journal(AbstractContextManager["Journal"]):
     def _write_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         if not rows:
             return
-        with self.guard(), self._lock, _explained(self.path), _transaction(self._connection):
+        with self.guard(), self._lock, _explained(self.path), transaction(self._connection):
             self._connection.executemany(statement, rows)
 
 
@@ -327,62 +323,6 @@ def _instance(row: sqlite3.Row) -> InstanceRow:
         converged_plan=row["converged_plan"],
         snapshot=row["snapshot"] or "",
     )
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    # IMMEDIATE takes the write lock at once: a transaction that begins by reading could not wait for it later.
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute(f"PRAGMA busy_timeout = {int(_BUSY * 1000)}")
-    # In WAL mode NORMAL cannot be torn, and a commit survives the death of this process; FULL would add an fsync each.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    if _check_version(connection, path) == len(MIGRATIONS):
-        return
-    poll(lambda last: _use_wal(connection, last), Deadline(_BUSY))
-    with _transaction(connection):
-        version = _check_version(connection, path)
-        for number in range(version, len(MIGRATIONS)):
-            for statement in MIGRATIONS[number].split(";"):
-                if statement.strip():
-                    connection.execute(statement)
-        connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
-        connection.execute("DELETE FROM schema_version")
-        connection.execute("INSERT INTO schema_version VALUES (?)", (len(MIGRATIONS),))
-
-
-def _use_wal(connection: sqlite3.Connection, last: bool) -> bool | None:
-    """WAL where the file system has shared memory; elsewhere SQLite stays with its own journal, slower and as safe."""
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-    except sqlite3.OperationalError as error:
-        # Two processes that switch a new file at once: SQLite does not wait here by itself.
-        if last or "locked" not in str(error):
-            raise
-        return None
-    return True
-
-
-def _check_version(connection: sqlite3.Connection, path: Path) -> int:
-    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'").fetchone():
-        return 0
-    row = connection.execute("SELECT version FROM schema_version").fetchone()
-    version = int(row[0]) if row else 0
-    if version > len(MIGRATIONS):
-        raise HarnessError(
-            f"the journal {path} was written by a newer harness (schema {version}; this one knows {len(MIGRATIONS)})",
-            hint="upgrade: pip install --upgrade harness-e2e",
-        )
-    return version
 
 
 @contextmanager

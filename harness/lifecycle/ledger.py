@@ -10,7 +10,7 @@ from harness.models.results import CompilationResult, HostExecutionResult, Snaps
 from harness.models.verification import VerifyOutcome
 
 if TYPE_CHECKING:
-    from harness.lifecycle.snapshots.choose import Planned
+    from harness.lifecycle.snapshots.shelf import Planned
 
 
 @dataclass

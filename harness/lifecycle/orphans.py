@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import registry
-from harness.drivers.base import Driver, InstanceRecord, RunId
-from harness.errors import HarnessError, NotAllListed
+from harness.drivers.base import Driver, InstanceRecord, NotAllListed, RunId
+from harness.errors import HarnessError
 from harness.lifecycle.journal import InstanceRow, Journal
 from harness.lifecycle.locks import is_free
 from harness.lifecycle.snapshots import upkeep

@@ -6,8 +6,6 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +13,8 @@ from harness.atomic import write_atomically
 from harness.data import data_dir
 from harness.errors import HarnessError, InvalidInput, Problem, UsageError
 from harness.models.problems import nearest
+from harness.scenario.fixture import ComplexityLevel, TestFixture
+from harness.scenario.large_scale import make
 from harness.scenario.outcomes import Outcomes, check_outcomes, read_outcomes
 
 if TYPE_CHECKING:
@@ -25,34 +25,6 @@ if TYPE_CHECKING:
 PLANS = "execution_plans"
 OUTCOMES = "expected_outcomes"
 PREPARE = "prepare"
-
-
-class ComplexityLevel(StrEnum):
-    SIMPLE = "Simple"
-    """One host, basic tasks."""
-    MEDIUM = "Medium"
-    """Several hosts, mixed tasks."""
-    COMPLEX = "Complex"
-    """Large, dependencies, mixed architectures."""
-    PERFORMANCE = "Performance"
-    """Made for measuring."""
-
-
-@dataclass(frozen=True, slots=True)
-class TestFixture:
-    """`execution_plan` is the plan's JSON value as it stands in the file."""
-
-    __test__ = False  # not a test of pytest's
-
-    name: str
-    execution_plan: Mapping[str, Any]
-    expected_hosts: list[str]
-    expected_tasks: int
-    description: str
-    complexity: ComplexityLevel
-    outcomes: Outcomes = field(default_factory=lambda: Outcomes(expected_outcomes=[]))
-    path: Path | None = None
-    """The plan's file, beside which it finds the files it copies; None for a generated fixture."""
 
 
 class TestFixtureManager:
@@ -150,8 +122,6 @@ class TestFixtureManager:
     ) -> TestFixture:
         """A plan for `host_count` hosts, shared out evenly among the platforms' architectures (this machine's when
         there are none), `tasks` tasks each. Raises UsageError for counts below 1 and for Windows."""
-        from harness.scenario.large_scale import make
-
         return make(host_count, platforms, tasks)
 
     def write(self, fixture: TestFixture, folder: Path, *, replace: bool = False) -> tuple[Path, Path]:

@@ -8,10 +8,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 
 from pydantic import JsonValue
 
+from harness.drivers.base import PlatformSpec
 from harness.errors import Problem
 from harness.models.problems import Keys, shown, unknown
 from harness.models.scenario import Inventory
@@ -92,3 +94,18 @@ def _lay(
             into[name] = {**into.get(name, {}), **variables}
     elif problem is not None:
         problem(at, f"should be a mapping, not {shown(variables)}")
+
+
+def with_groups(platforms: list[PlatformSpec], members: dict[str, list[str]]) -> tuple[PlatformSpec, ...]:
+    """What `inventory.hosts` says of groups, added to what the platforms say themselves."""
+    return tuple(
+        replace(
+            platform,
+            groups=tuple(
+                dict.fromkeys(
+                    (*platform.groups, *(group for group, hosts in members.items() if platform.name in hosts))
+                )
+            ),
+        )
+        for platform in platforms
+    )

@@ -17,7 +17,7 @@ from harness.models.config import (
     TargetPlatform,
     TaskExpectation,
 )
-from harness.scenario.fixtures import ComplexityLevel, TestFixture
+from harness.scenario.fixture import ComplexityLevel, TestFixture
 from harness.scenario.outcomes import Outcomes
 
 ROOT = "/opt/large-scale"

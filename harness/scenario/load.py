@@ -30,7 +30,7 @@ from harness.models.scenario import (
 from harness.scenario.ansible import AnsibleReader, misspelt_provisioner
 from harness.scenario.faults import FaultReader
 from harness.scenario.file import BinaryFile, BinaryProvisioner, DriverSection, VerifierSection
-from harness.scenario.inventory import InventoryReader
+from harness.scenario.inventory import InventoryReader, with_groups
 from harness.scenario.layers import Layers, Overrides, read_layers
 from harness.scenario.molecule_file import AnsibleFile
 from harness.scenario.nodes import Node
@@ -129,7 +129,7 @@ class _Loader:
         return self._scenario(
             file,
             driver=driver.name,
-            platforms=_with_groups(platforms, inventory.members),
+            platforms=with_groups(platforms, inventory.members),
             provisioner=self._provisioner(file.provisioner, variables, platforms),
             verifier=self._verifier(file.verifier, default="testinfra"),
         )
@@ -375,21 +375,6 @@ def _without(data: Any, places: Sequence[Keys]) -> Any:
         else:
             del owner[keys[-1]]
     return data
-
-
-def _with_groups(platforms: list[PlatformSpec], members: dict[str, list[str]]) -> tuple[PlatformSpec, ...]:
-    """What `inventory.hosts` says of groups, added to what the platforms say themselves."""
-    return tuple(
-        replace(
-            platform,
-            groups=tuple(
-                dict.fromkeys(
-                    (*platform.groups, *(group for group, hosts in members.items() if platform.name in hosts))
-                )
-            ),
-        )
-        for platform in platforms
-    )
 
 
 def _matches(directory: Path, pattern: str) -> list[Path]:

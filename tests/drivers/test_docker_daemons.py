@@ -22,10 +22,9 @@ from harness import daemon
 from harness.connections import open_connection
 from harness.connections.base import Connection
 from harness.deadline import Deadline
-from harness.drivers.base import PlatformSpec, RunId, ScenarioRef
+from harness.drivers.base import NotAllListed, PlatformSpec, RunId, ScenarioRef
 from harness.drivers.docker import DockerDriver, daemons
 from harness.drivers.docker.options import DockerOptions
-from harness.errors import NotAllListed
 from harness.models.endpoint import DaemonAddress
 from tests.docker_images import BASE, ensure_base
 from tests.drivers.tls_proxy import make_certificates, tls_proxy

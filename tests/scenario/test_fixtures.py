@@ -16,7 +16,8 @@ from harness.data import data_dir
 from harness.errors import HarnessError, InvalidInput, UsageError
 from harness.models.config import TargetPlatform
 from harness.plan import read_plan
-from harness.scenario.fixtures import ComplexityLevel, TestFixtureManager
+from harness.scenario.fixture import ComplexityLevel
+from harness.scenario.fixtures import TestFixtureManager
 from harness.scenario.outcomes import read_outcomes
 
 SHIPPED = [

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness import daemon
 from harness.cache import cache_dir
-from harness.drivers.base import InstanceRecord
+from harness.drivers.base import InstanceRecord, NotAllListed
 from harness.drivers.docker import daemons, labels, networks, refusals
-from harness.errors import NotAllListed
 from harness.models.endpoint import DaemonAddress
 
 if TYPE_CHECKING:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.drivers.base import Capability, Origin, PlatformSpec, Snapshot
 from harness.errors import HarnessError
 from harness.lifecycle.failures import all_done
 from harness.lifecycle.snapshots import inputs, shelf
-from harness.lifecycle.snapshots.shelf import SnapshotSet
+from harness.lifecycle.snapshots.shelf import Planned, short
 from harness.report.text import age
 
 if TYPE_CHECKING:
@@ -21,23 +21,6 @@ _HARMLESS = ("syntax", "dependency", "lint")
 """Steps that may stand between create and prepare: they touch no platform."""
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """This run goes on from the snapshots under `key`: from `found`, or from those that it will make itself."""
-
-    key: str
-    inputs: Mapping[str, str]
-    found: SnapshotSet | None = None
-    bases: Mapping[str, Snapshot] = field(default_factory=dict)
-    """What `found` names, by platform."""
-    fault: str | None = None
-    """Why none can be made, where one is due: then the run goes on as if from one all the same."""
-
-    @property
-    def short(self) -> str:
-        return short(self.key)
-
-
 class _Declined(Exception):
     """None is used, and why. `aloud`: somebody asked for one."""
 
@@ -45,10 +28,6 @@ class _Declined(Exception):
         super().__init__(reason)
         self.reason = reason
         self.aloud = aloud
-
-
-def short(key: str) -> str:
-    return key[:12] if len(key) == 64 else key
 
 
 def choose(context: Context, named: Mapping[str, Snapshot]) -> Planned | None:

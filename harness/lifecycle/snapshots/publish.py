@@ -17,9 +17,9 @@ from harness.drivers.base import Capability, Snapshot
 from harness.errors import HarnessError, Interrupted
 from harness.lifecycle.failures import StepFailed, all_done, describe_all, raise_defects
 from harness.lifecycle.snapshots import losses, shelf, upkeep
-from harness.lifecycle.snapshots.choose import Planned, look_up
+from harness.lifecycle.snapshots.choose import look_up
 from harness.lifecycle.snapshots.losses import Seen
-from harness.lifecycle.snapshots.shelf import Announcement, Part, SnapshotSet
+from harness.lifecycle.snapshots.shelf import Announcement, Part, Planned, SnapshotSet
 from harness.models.results import SnapshotUse
 
 if TYPE_CHECKING:

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -60,6 +62,27 @@ class SnapshotSet(StrictModel):
     @property
     def platforms(self) -> tuple[str, ...]:
         return tuple(part.platform for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """This run goes on from the snapshots under `key`: from `found`, or from those that it will make itself."""
+
+    key: str
+    inputs: Mapping[str, str]
+    found: SnapshotSet | None = None
+    bases: Mapping[str, Snapshot] = field(default_factory=dict)
+    """What `found` names, by platform."""
+    fault: str | None = None
+    """Why none can be made, where one is due: then the run goes on as if from one all the same."""
+
+    @property
+    def short(self) -> str:
+        return short(self.key)
+
+
+def short(key: str) -> str:
+    return key[:12] if len(key) == 64 else key
 
 
 class Announcement(StrictModel):

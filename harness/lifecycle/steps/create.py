@@ -11,8 +11,9 @@ from harness.lifecycle.context import Context
 from harness.lifecycle.failures import StepFailed, StepSkipped, all_done, describe_all
 from harness.lifecycle.locks import is_free
 from harness.lifecycle.orphans import destroy_leftovers
-from harness.lifecycle.snapshots.choose import Planned, choose, named_bases
+from harness.lifecycle.snapshots.choose import choose, named_bases
 from harness.lifecycle.snapshots.publish import use
+from harness.lifecycle.snapshots.shelf import Planned
 from harness.lifecycle.units import warn_of_unconfined
 
 
