@@ -47,6 +47,11 @@ class ByBinary:
             converge(context)
             return passage(context)
 
+    def verified(self, ground: Ground) -> None:
+        """A run, and then the scenario's own tests over what it has done. Raises BenchFailed."""
+        self.run(ground)
+        ground.verify()
+
     def _sample(self, ground: Ground, process: float, cpu: float) -> Sample:
         workspace = Workspace.of(ground.scenario.ref.project)
         with closing(Journal.open_for_reading(workspace.database)) as journal:
