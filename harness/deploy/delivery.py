@@ -20,6 +20,7 @@ _CHUNK = 1 << 18
 _TAIL = 30.0
 _SCRIPT = r"""
 size=$1 wanted=$2 kept=$3 stdin=$4 records=$5; shift 5
+usual=$(umask)
 umask 077
 say() { printf 'harness %s\n' "$*"; }
 last() { printf %s "${1##*: }" | tr '\n' ' '; }
@@ -70,6 +71,7 @@ if [ "$records" = yes ]; then
     trap : HUP INT TERM
 fi
 say running
+umask "$usual"
 if [ "$stdin" = yes ]; then "$folder/runner" "$@"; else "$folder/runner" "$@" </dev/null; fi
 status=$?
 if [ "$records" = yes ]; then

@@ -116,7 +116,7 @@ def _make_sure(attempt: _Attempt, folder: str, means: Means) -> None:
         attempt.unsure = error.message
         return
     if lines is None:
-        if heard.began or not work.parts:
+        if heard.began is work.parts:  # where there are no parts and something has begun, SSH does not go on anyway
             attempt.unsure = "what the runner did when nobody heard it is written nowhere"
         return
     attempt.progress = progress_of(lines, means.mask)
