@@ -156,7 +156,7 @@ install_python() {
     requirements=$("$PYTHON" -c '
 import sys, tomllib
 print("\n".join(tomllib.load(open(sys.argv[1], "rb"))["dependency-groups"]["dev"]))' "$PROJECT/pyproject.toml")
-    "$PYTHON" -m pip install --quiet --disable-pip-version-check --editable "$PROJECT[docker,ssh,ansible]" \
+    "$PYTHON" -m pip install --quiet --disable-pip-version-check --editable "${PROJECT}[docker,ssh,ansible]" \
         --requirement <(printf '%s\n' "$requirements")
     printf '%s\n' "$wanted" >"$stamp"
 }

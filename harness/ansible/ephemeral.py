@@ -171,5 +171,10 @@ def read_instance_config(path: Path) -> dict[str, dict[str, Any]]:
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise HarnessError(f"{path}, which create.yml writes, cannot be read: {error}") from error
-    entries = document if isinstance(document, list) else []
-    return {str(entry["instance"]): entry for entry in entries if isinstance(entry, dict) and "instance" in entry}
+    entries = document or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) and "instance" in entry for entry in entries):
+        raise HarnessError(
+            f"{path}, which create.yml writes, is no list of mappings with `instance`",
+            hint="an entry has instance, address, user, port, identity_file; write the list by `to_nice_yaml`",
+        )
+    return {str(entry["instance"]): entry for entry in entries}

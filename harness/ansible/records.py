@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -14,6 +15,14 @@ FACTS = ("gather_facts", "setup", "ansible.builtin.setup", "ansible.legacy.setup
 """Modules that only look."""
 
 _NO_PYTHON = "Python is missing there: an image that has it, or `raw` in prepare.yml that installs it, is the cure"
+_MISSING_PLUGIN = re.compile(r"the connection plugin '([\w.]+)' was not found")
+_NO_PLUGIN = "ansible-core alone lacks it: name {} in the scenario's requirements.yml, or `pip install ansible`"
+_COLLECTIONS = {
+    "docker": "community.docker",
+    "docker_api": "community.docker",
+    "podman": "containers.podman",
+    "lxd": "community.general",
+}
 _SHOWN_ITEMS = 5
 
 Status = Literal["ok", "changed", "failed", "skipped"]
@@ -64,6 +73,8 @@ def message(event: TaskEvent, result: Mapping[str, Any]) -> str:
         told.append(str(result["censored"]))
     if _lacks_python(result):
         told.append(_NO_PYTHON)
+    if missing := _MISSING_PLUGIN.search(said):
+        told.append(_NO_PLUGIN.format(_COLLECTIONS.get(missing[1], "the collection that has it")))
     return "\n".join(text for text in (said, *told) if text) or "it failed and does not say why"
 
 

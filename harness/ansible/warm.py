@@ -13,6 +13,8 @@ import signal
 import sys
 from typing import Any
 
+assert sys.platform != "win32"
+
 
 def main() -> int:
     from ansible.cli.adhoc import AdHocCLI

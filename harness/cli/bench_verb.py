@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from harness.measure.ground import Ground
     from harness.models.bench import BenchReport
 
-_BASELINES = ("ansible", "ansible-pipelined", "mitogen")
+_BASELINES = ("ansible", "ansible-pipelined", "mitogen", "pyinfra")
 
 
 @click.command("bench")
@@ -46,9 +46,9 @@ def command(
     report_format: str | None,
     output: Path | None,
 ) -> int:
-    """Run a scenario's plan by binary and by Ansible, in turn on the same fresh platforms, and say what each costs.
+    """Run a scenario's plan by binary and by others, in turn on the same fresh platforms, and say what each costs.
 
-    The platforms need `connection: ssh`. Exit status: 0, or 1 where the two did not do the same work.
+    The platforms need `connection: ssh`. Exit status: 0, or 1 where two did not do the same work.
     """
     from harness.measure.bench import BenchOptions, bench
     from harness.report import bench as report_file

@@ -10,7 +10,7 @@ from harness.cli.options import Common, common
 @click.command("dependency")
 @common
 def command(common: Common) -> int:
-    """Nothing, for Molecule's sake: a binary needs no roles or collections."""
+    """Fetch the roles and collections that a scenario's playbooks need; a binary needs none."""
     from harness.cli.scenario_verb import walk
 
     return walk(common, "dependency")

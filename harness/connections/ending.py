@@ -27,13 +27,17 @@ grew=1 kin="$kin$p "
 [ "$session" = "$own" ] || sessions="$sessions$session "
 done
 done
+for name in STOP KILL; do
 for p in $kin; do
-if [ "$p" != "$root" ] && look "$p"; then found=1; kill -9 "$p" 2>/dev/null; fi
+if [ "$p" != "$root" ] && look "$p"; then found=1; kill -$name "$p" 2>/dev/null; fi
+done
 done
 [ -n "$found" ] || break
 done
 """
-"""SIGKILL to all below the process $1 and to all in their sessions, except its own, until there is nobody."""
+"""SIGKILL to all below the process $1 and to all in their sessions, except its own, until there is nobody.
+
+They are stopped first, so that no shell among them tells that its child was killed."""
 KILL_SESSION = f"""{LOOK}
 root=$1 n=0
 while [ $n -lt 200 ]; do

@@ -44,9 +44,10 @@ def kill_below(pid: int, *, seconds: float = 5.0) -> None:
         targets = {target for target in targets if not _is_zombie(target)}
         if not targets:
             return
-        for target in targets:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(target, signal.SIGKILL)
+        for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: no shell tells that its child was killed
+            for target in targets:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(target, number)
         time.sleep(0.002)
 
 

@@ -5,12 +5,16 @@ One `sh` per platform reads commands from one byte stream and answers on it. Eve
 own, without stdin, its stdout and stderr appended to two fresh files in a private folder (on a tmpfs where there is
 one). When it has ended the shell sends
 
-    TOKEN rc SPACE stdout TOKEN stderr TOKEN
+    TOKEN rc SPACE way SPACE stdout TOKEN stderr TOKEN
 
 (or, where this host sees that folder, only the status: the files are then read from here, which saves a process),
 where TOKEN is 128 random bits that only the shell is told and that no command sees. So the answer is exact whatever
 the bytes are; what a background process writes later lands in a file that nobody reads; and one stream is enough
 (a serial port has no more). A command that hangs is killed through a second way, and a shell that dies is replaced.
+
+A folder may fill up meanwhile. Where there is no room before a command, it is not started, and a new shell looks for
+another folder. Afterwards the shell ends both files with a mark: where that finds no room, what the command wrote may
+have found none either, and an error says so.
 
 Since stdout is a file there, a command that itself opens /dev/stdout anew would truncate it; `PosixConnection`
 gives commands that name it a channel of their own.
@@ -18,6 +22,7 @@ gives commands that name it a channel of their own.
 
 from __future__ import annotations
 
+import posixpath
 import re
 import secrets
 import sys
@@ -39,13 +44,15 @@ LARGEST_OUTPUT = 1 << 30
 """Bytes of stdout and stderr of one command, after which the platform is taken to have gone mad."""
 SWEEP = 32
 """Commands after which the files of earlier ones are removed; at once where they are large."""
+ROOM = 1 << 18
+"""Bytes that a folder must have room for when a shell chooses it; before each command it is asked for two pages."""
 
 _START = """exec 2>/dev/null
 _h_find() {{ _h_p=$(command -v "$1"); case $_h_p in /*) printf '%s' "$_h_p";; *) printf '%s' "$2";; esac; }}
 _h_sh=$(_h_find sh /bin/sh); _h_cat=$(_h_find cat /bin/cat); _h_rm=$(_h_find rm /bin/rm); _h_setsid=$(command -v setsid)
 for _h_base in {folders}; do
 _h_d=$_h_base/.harness-{name}
-if [ -d "$_h_base" ] && mkdir -m 700 "$_h_d" && printf . >"$_h_d/0"; then break; fi
+if [ -d "$_h_base" ] && mkdir -m 700 "$_h_d" && printf %{room}s . >"$_h_d/0"; then break; fi
 [ -z "$_h_d" ] || "$_h_rm" -rf "$_h_d"
 _h_d=
 done
@@ -54,18 +61,23 @@ trap exit HUP TERM
 printf '{token}%s\\n%s\\n%s\\n%s{token}' $$ "$_h_d" "$_h_sh" "$_h_setsid"
 """
 
-_COMMAND = """{stdin}_h_r=
-{{ (
+_COMMAND = """_h_r= _h_room=1
+printf %8192s . >{folder}/0 || _h_room=
+{stdin}[ -z "$_h_room" ] || {{ (
 {snippet}
 ) <&7 >&5 2>&6 3<&- 4<&- 5>&- 6>&- 7<&-
-_h_r=$?
-if {seen} && [ -e {out} ] && [ -e {err} ]; then printf '%s' "{token}$_h_r seen {token}{token}"; else
-printf '%s' "{token}$_h_r "
-if [ -s {out} ] || [ ! -e {out} ]; then "$_h_cat" <&3; fi; printf {token}
-if [ -s {err} ] || [ ! -e {err} ]; then "$_h_cat" <&4; fi; printf {token}
+_h_r=$? _h_out= _h_err= _h_way=sent
+[ -e {out} ] && [ ! -s {out} ] || _h_out=1
+[ -e {err} ] && [ ! -s {err} ] || _h_err=1
+printf {mark} >&5 && printf {mark} >&6 || _h_way=full
+if {seen} && [ $_h_way = sent ] && [ -e {out} ] && [ -e {err} ]; then printf '%s' "{token}$_h_r seen {token}{token}"
+else
+printf '%s' "{token}$_h_r $_h_way "
+[ -z "$_h_out" ] || "$_h_cat" <&3; printf {token}
+[ -z "$_h_err" ] || "$_h_cat" <&4; printf {token}
 fi
 }} 5>>{out} 6>>{err} 3<{out} 4<{err} 7<{input}
-[ -n "$_h_r" ] || printf '{token}x {token}{token}'
+[ -n "$_h_r" ] || printf '{token}x x {token}{token}'
 {sweep}
 """
 
@@ -87,6 +99,15 @@ class _Running:
     def seen(self, path: str) -> bytes:
         assert self.root
         return (self.root / path.lstrip("/")).read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    status: int | None
+    """None when it was not started."""
+    out: bytes
+    err: bytes
+    whole: bool
 
 
 class PersistentShell:
@@ -111,7 +132,7 @@ class PersistentShell:
                     return done
                 self._drop(patience=0.0)  # its folder has been removed: the command was not started
         raise TransportFailed(
-            f"{self.label}: the shell cannot open files in its folder {running.folder}",
+            f"{self.label}: the shell cannot write files in its folder {running.folder}",
             hint="the file system there may be full or read-only",
         )
 
@@ -132,7 +153,8 @@ class PersistentShell:
         try:
             until = time.monotonic() + 30
             channel.send(
-                _START.format(token=token, name=secrets.token_hex(8), folders=" ".join(FOLDERS)).encode(), until
+                _START.format(token=token, name=secrets.token_hex(8), folders=" ".join(FOLDERS), room=ROOM).encode(),
+                until,
             )
             answer = _Answer(token, marks=2)
             while not answer.complete:
@@ -159,8 +181,8 @@ class PersistentShell:
         self, running: _Running, invocation: Invocation, stdin: bytes, timeout: float | None
     ) -> Completed | None:
         """None when the command could not be started in this shell."""
-        token = secrets.token_hex(16)
-        text = encode(self._text(running, invocation, stdin, token))
+        token, mark = secrets.token_hex(16), secrets.token_hex(16)
+        text = encode(self._text(running, invocation, stdin, token, mark))
         started = time.monotonic()
         until = None if timeout is None else started + timeout
         answer = _Answer(token, marks=3)
@@ -174,31 +196,46 @@ class PersistentShell:
                 hint="the platform may have stopped, or the command killed the shell that ran it",
             ) from error
         except TimeoutError as error:
-            out, err = self._kill(running, answer)
+            done = self._kill(running, answer, mark)
             raise CommandTimedOut(
-                f"{self.label}: {invocation} did not end within {timeout:g} s and was killed", stdout=out, stderr=err
+                f"{self.label}: {invocation} did not end within {timeout:g} s and was killed",
+                stdout=done.out,
+                stderr=done.err,
+                hint=None if done.whole else f"what it wrote was cut short: no room is left in {running.folder}",
             ) from error
         except BaseException:
             self._drop(patience=0.0)  # Ctrl-C: what it would still answer belongs to nobody
             raise
-        status, out, err = self._parts(running, answer)
-        if status == b"x":
+        done = self._parts(running, answer, mark)
+        if done.status is None:
             return None
-        self._sweep_now = len(out) + len(err) > 1 << 18
-        return Completed(int(status), out, err, time.monotonic() - started)
+        if not done.whole:
+            self._drop(patience=2.0)  # the next one looks for another folder
+            raise TransportFailed(
+                f"{self.label}: what {invocation} wrote was cut short (it ended with status {done.status}): "
+                f"no room is left in {running.folder}, through which it travels",
+                hint=f"make room there (`df {posixpath.dirname(running.folder)}`), or let the command write less",
+            )
+        self._sweep_now = len(done.out) + len(done.err) > 1 << 18
+        return Completed(done.status, done.out, done.err, time.monotonic() - started)
 
-    def _parts(self, running: _Running, answer: _Answer) -> tuple[bytes, bytes, bytes]:
-        status, _, out = answer.part(0).partition(b" ")
-        if out != b"seen ":
-            return status, out, answer.part(1)
-        base = f"{running.folder}/{self._count}"
-        try:
-            return status, running.seen(f"{base}.out"), running.seen(f"{base}.err")
-        except OSError as error:
-            self._drop(patience=0.0)
-            raise TransportFailed(f"{self.label}: what the command wrote cannot be read: {error}") from error
+    def _parts(self, running: _Running, answer: _Answer, mark: str) -> _Done:
+        status, way, out = answer.part(0).split(b" ", 2)
+        if status == b"x":
+            return _Done(None, b"", b"", whole=True)
+        err = answer.part(1)
+        if way == b"seen":
+            base = f"{running.folder}/{self._count}"
+            try:
+                out, err = running.seen(f"{base}.out"), running.seen(f"{base}.err")
+            except OSError as error:
+                self._drop(patience=0.0)
+                raise TransportFailed(f"{self.label}: what the command wrote cannot be read: {error}") from error
+        # A process that it left behind may have written on after the mark.
+        out, err = (data.partition(mark.encode())[0] for data in (out, err))
+        return _Done(int(status), out, err, whole=way != b"full")
 
-    def _text(self, running: _Running, invocation: Invocation, stdin: bytes, token: str) -> str:
+    def _text(self, running: _Running, invocation: Invocation, stdin: bytes, token: str, mark: str) -> str:
         self._count += 1
         base = f"{running.folder}/{self._count}"
         sweep = ""
@@ -208,11 +245,13 @@ class PersistentShell:
         self._used.append(f"{base}.*")
         return _COMMAND.format(
             snippet=in_shell(invocation, shell=running.shell, session=running.setsid),
-            stdin=f"printf {printf_format(stdin)} >{base}.in\n" if stdin else "",
+            folder=running.folder,
+            stdin=f"printf {printf_format(stdin)} >{base}.in || _h_room=\n" if stdin else "",
             input=f"{base}.in" if stdin else "/dev/null",
             out=f"{base}.out",
             err=f"{base}.err",
             token=token,
+            mark=mark,
             seen="true" if running.root else "false",
             sweep=sweep,
         )
@@ -224,18 +263,18 @@ class PersistentShell:
             if answer.size > LARGEST_OUTPUT:
                 raise ChannelClosed("it wrote more than 1 GiB")
 
-    def _kill(self, running: _Running, answer: _Answer) -> tuple[bytes, bytes]:
+    def _kill(self, running: _Running, answer: _Answer, mark: str) -> _Done:
         """End what runs, and fetch what it had written."""
         try:
             running.channel.kill_children(running.pid)
             self._receive(running.channel, answer, time.monotonic() + 5)
         except (TimeoutError, ChannelClosed):
             self._drop(patience=0.0)
-            return b"", b""
+            return _Done(None, b"", b"", whole=True)
         except BaseException:
             self._drop(patience=0.0)
             raise
-        return self._parts(running, answer)[1:]
+        return self._parts(running, answer, mark)
 
     def _drop(self, *, patience: float) -> None:
         running, self._running = self._running, None

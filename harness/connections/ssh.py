@@ -106,7 +106,7 @@ class SshConnection(PosixConnection):
         words = " ".join(map(str, arguments))
         text = f"set -- {words}\nif [ ! -r /proc/self/stat ]; then {otherwise} 2>/dev/null; exit; fi\n{script}"
         try:
-            with self._link.within(_ENDING_SECONDS / 2):
+            with self._link.within(_ENDING_SECONDS / 4):
                 stream = self.session(text)
         except TransportFailed:
             return

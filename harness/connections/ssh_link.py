@@ -29,6 +29,8 @@ from harness.models.endpoint import Ssh
 CONNECT_SECONDS = 30.0
 _TURNED_AWAY_SECONDS = 20.0
 """For how long a host that closes connections before its banner is asked again."""
+_CROWD_SECONDS, _MOVING_SECONDS = 90.0, 10.0
+"""For how long at most while others get through; and what counts as getting through."""
 _AT_ONCE, _AT_LEAST = 24, 4
 _KEEPALIVE = 10
 _FILE = "see how the platform names it; relative paths are taken from the scenario's folder"
@@ -41,6 +43,7 @@ class Gate:
     def __init__(self) -> None:
         self._limit = float(_AT_ONCE)
         self._inside = 0
+        self._last_success = 0.0
         self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> None:
@@ -53,7 +56,13 @@ class Gate:
             self._inside -= 1
             self._changed.notify_all()
 
+    @property
+    def is_moving(self) -> bool:
+        """Whether others still get through: then there is a crowd, and it grows less."""
+        return time.monotonic() - self._last_success < _MOVING_SECONDS
+
     def went_well(self) -> None:
+        self._last_success = time.monotonic()
         self._limit = min(_AT_ONCE, self._limit + 0.2)
 
     def was_turned_away(self) -> None:
@@ -191,6 +200,7 @@ class Link:
         gate = _gates.get(loop) or _gates.setdefault(loop, Gate())
         until: float | None = None
         pause = 0.1
+        crowd = time.monotonic() + min(_CROWD_SECONDS, 3 * seconds)
         while True:
             attempt = Attempt(self.endpoint)
             try:
@@ -203,7 +213,8 @@ class Link:
                 if isinstance(error, asyncio.CancelledError):
                     raise
                 until = until or time.monotonic() + min(_TURNED_AWAY_SECONDS, seconds)
-                if not _turned_away(error, attempt) or time.monotonic() + pause > until:
+                late = time.monotonic() + pause
+                if not _turned_away(error, attempt) or late > (crowd if gate.is_moving else until):
                     raise explained(self.label, error, attempt, seconds) from error
                 gate.was_turned_away()
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))

@@ -123,6 +123,10 @@ class SessionStream(asyncssh.SSHClientSession[bytes]):
         if self._channel is not None:
             self._loop.soon(lambda: self._quietly(self._channel.abort))
         with self._changed:
+            # A host that stands still confirms nothing: whoever waits here is let go.
+            if not self.ended:
+                self.ended, self.lost = True, "it was closed from here"
+            self._changed.notify_all()
             waker, self._waker = self._waker, None
         for descriptor in waker or ():
             os.close(descriptor)

@@ -22,7 +22,7 @@ from harness.models.runner import StateRecord, TaskRecord
 
 _TAIL = 30.0
 """Seconds for the clean-up on the host."""
-_LATE = 3.0
+_LATE = 2.0
 """Seconds for anything there after the deadline of the run itself: the host may stand still."""
 
 
@@ -117,15 +117,15 @@ def _run(
         if rc < 128:  # else it may have been killed with its script
             delivery.ended()
         error = transcript.verdict(rc, str(job.mask(stderr)))
-        if late.is_set():
-            where = f" in task {transcript.running!r}" if transcript.running else ""
-            error = f"not done after {deadline}{where}: the runner was killed"
-        if error is not None and transcript.report is None:
-            error += _silence(job)
     except TransportFailed as failure:
         error = f"the connection broke while the runner was at work: {failure.message}"
-        if not transcript.tasks and transcript.running is None:
+        if not transcript.tasks and transcript.running is None and not late.is_set():
             raise
+    if late.is_set():
+        where = f" in task {transcript.running!r}" if transcript.running else ""
+        error = f"not done after {deadline}{where}: the runner was killed"
+    if error is not None and transcript.report is None:
+        error += _silence(job)
     if transcript.running is not None:
         job.on_interrupted(transcript.running)
     return HostExecutionResult(

@@ -6,10 +6,9 @@ It works for whatever speaks to the address it listens on: OpenSSH, asyncssh, An
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -25,6 +24,8 @@ T = TypeVar("T")
 _HOST = "127.0.0.1"
 _PATIENCE = 30.0
 """Seconds that a call of ours into the loop may take."""
+_KNOCK = 0.5
+"""Seconds between two looks at an address that refuses."""
 _CLOSING = 1.0
 _LINGER = 5.0
 """Seconds that an end that reads no more is given for what is still to be written to it."""
@@ -57,7 +58,7 @@ class Traffic:
 class _Pair:
     """One connection that is being carried."""
 
-    client: asyncio.StreamWriter
+    client: asyncio.StreamWriter | None
     upstream: asyncio.StreamWriter | None = None
     process: asyncio.subprocess.Process | None = None
     asking: bool = False
@@ -78,6 +79,8 @@ class Front:
         self._pairs: set[_Pair] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._knocking = asyncio.Lock()
+        self._closed = False
         self._tripwire: tuple[int, Callable[[], None]] | None = None
 
     def lead_to(self, address: Address) -> None:
@@ -97,11 +100,39 @@ class Front:
         those waits until it has returned: whatever is done to the platform is done mid-way."""
         self._tripwire = (self.traffic.up + more, action)
 
+    def knock(self) -> None:
+        """Look at once whether somebody listens there again."""
+        _call(self._loop, self._listen_again())
+
     async def open(self) -> None:
-        self._server = await asyncio.start_server(self._accepted, _HOST, 0)
+        self._server = await asyncio.start_server(self._accepted, _HOST, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
+    async def _refuse(self) -> None:
+        """Nobody listens there: nobody shall seem to listen here, until it is otherwise."""
+        if self._server is None or self._closed:
+            return
+        self._server.close()
+        self._server = None
+        while not self._closed and not await self._listen_again():
+            await asyncio.sleep(_KNOCK)
+
+    async def _listen_again(self) -> bool:
+        async with self._knocking:
+            if self._server is not None or self._closed:
+                return True
+            probe = _Pair(None)
+            try:
+                _, probe.upstream = await self._dial(probe)
+            except OSError:
+                return False
+            finally:
+                await _end(probe)
+            await self.open()
+            return True
+
     async def close(self) -> None:
+        self._closed = True
         if self._server is not None:
             self._server.close()
         await self._cut_all()
@@ -111,10 +142,16 @@ class Front:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Its task is known from the very beginning to the very end: what closes waits for it."""
+        if self._closed:
+            writer.close()
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pair = _Pair(writer)
         self._pairs.add(pair)
         self.traffic.connections += 1
@@ -127,11 +164,16 @@ class Front:
             pass  # whoever is at the other end sees it by its connection
         finally:
             self._pairs.discard(pair)
-            self._tasks.discard(task)
             await _end(pair)
 
     async def _carry(self, pair: _Pair, reader: asyncio.StreamReader) -> None:
-        answers, pair.upstream = await self._dial(pair)
+        assert pair.client is not None
+        try:
+            answers, pair.upstream = await self._dial(pair)
+        except OSError:
+            await _reset(pair)
+            await self._refuse()
+            return
         up = Flow(reader, pair.upstream, self._shaping, gate=self._gate, counted=lambda size: self._up(pair, size))
         down = Flow(answers, pair.client, self._shaping, gate=self._gate, counted=lambda size: self._down(pair, size))
         flows = [asyncio.create_task(up.run()), asyncio.create_task(down.run())]
@@ -149,7 +191,11 @@ class Front:
         command = f"exec {self._address.command}{' --fdpass' if self._address.passes_socket else ''}"
         with theirs:
             pair.process = await asyncio.create_subprocess_shell(
-                command, stdin=theirs.fileno(), stdout=theirs.fileno(), start_new_session=True
+                command,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,
             )
         if self._address.passes_socket:
             with ours:
@@ -184,6 +230,8 @@ class Front:
 
 
 def _received(passage: socket.socket) -> socket.socket:
+    if sys.platform == "win32":
+        raise ConnectionRefusedError("sockets are not passed on this system")
     _, descriptors, _, _ = socket.recv_fds(passage, 1, 1)
     if not descriptors:
         raise ConnectionRefusedError("nobody listens there")
@@ -211,7 +259,7 @@ async def _end(pair: _Pair) -> None:
             writer.transport.abort()
     if pair.process is not None and pair.process.returncode is None:
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(pair.process.pid, signal.SIGKILL)
+            pair.process.kill()  # the command itself: its shell has given way to it
         await pair.process.wait()
 
 

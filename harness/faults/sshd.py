@@ -23,5 +23,7 @@ def stop(target: Target, fault: Fault) -> Undo:
     def undo() -> None:
         # Whoever offers sshd there starts it where it does not run.
         target.site.wait_ready(target.instance, Deadline(_START_SECONDS))
+        if target.front is not None:
+            target.front.knock()
 
     return undo

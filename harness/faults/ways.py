@@ -54,6 +54,7 @@ class Ways:
             if front is None:
                 front = self._fronts[name] = self._proxy.front(address, self._wanted.get(name))
             front.lead_to(address)
+            front.knock()
         known = folder / f"known_hosts.{front.port}"
         known.write_text(_renamed(Path(endpoint.known_hosts).read_text(), f"[{_HERE}]:{front.port}"))
         return endpoint.model_copy(

@@ -54,7 +54,10 @@ def compile_plan(
     busy = [host for payload in payloads for host in payload.run_on]
     began = time.monotonic()
     facts = all_done(context.each(busy, lambda host: connections[host].facts()), stage="push")
-    context.time(step, "", "reach", time.monotonic() - began)
+    took = time.monotonic() - began
+    context.time(step, "", "reach", took)
+    if step == "converge":
+        context.ledger.reach_time += took
     compiler = _compiler(context, checked.compiler)
     strategies = {host: context.scenario.strategy(host) for host in busy}
     decisions = decide_all(payloads, strategies, facts, compiler)

@@ -21,7 +21,8 @@ class Observer(Protocol):
     def host_event(self, scenario: str, step: str, host: str, message: str) -> None:
         """One short line about one host: `created in 4 ms`, `running`, `pushed 1.4 MB`."""
 
-    def task_ended(self, scenario: str, host: str, record: TaskRecord) -> None: ...
+    def task_ended(self, scenario: str, host: str, record: TaskRecord) -> None:
+        """Of a failure that turns out later to be rescued it is called again, the record then being `ignored`."""
 
     def verified(self, scenario: str, outcome: VerifyOutcome) -> None: ...
 

@@ -63,9 +63,6 @@ class Faults:
         """`tell` is told, with the host's name, what is done; `warn` what did not come about."""
         self._tell, self._warn = tell, warn
 
-    def __bool__(self) -> bool:
-        return bool(self._cases)
-
     def unknown_tasks(self, plan: Plan) -> list[str]:
         """What is wrong with `after_task`, in words."""
         known = {task.task_id for play in plan.plays for batch in play.batches for task in batch.tasks}

@@ -12,7 +12,7 @@ from harness.models.scenario import Scenario
 
 
 def forget(scenario: Scenario) -> int:
-    """Remove the scenario's rows and the folders of its ended runs; how many runs that were."""
+    """Remove the scenario's rows, the folders of its ended runs and its ephemeral folder; how many runs that were."""
     workspace = Workspace.of(scenario.ref.project)
     with (
         workspace.scenario_lock(scenario.name).acquire("reset", timeout=60.0),
@@ -25,4 +25,6 @@ def forget(scenario: Scenario) -> int:
         latest = workspace.runs / "latest"
         if latest.is_symlink() and not latest.exists():
             latest.unlink(missing_ok=True)
+        if scenario.provisioner.ansible is not None:
+            shutil.rmtree(scenario.provisioner.ansible.ephemeral, ignore_errors=True)
     return len(runs)

@@ -14,14 +14,29 @@ if TYPE_CHECKING:
 
 
 @dataclass
+class Measured:
+    """What was measured beside the run itself, in seconds: `runs` and each host's of repeats, `baseline` by Ansible."""
+
+    runs: list[float] = field(default_factory=list)
+    hosts: dict[str, list[float]] = field(default_factory=dict)
+    baseline: list[float] = field(default_factory=list)
+    repeats: int = 0
+
+
+@dataclass
 class Ledger:
-    """`execution_time`, seconds, from the first push of a converge to its last host's end."""
+    """`execution_time`, seconds, from the first push of a converge to its last host's end; `reach_time` before that,
+    from the first connection."""
 
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     steps: list[StepResult] = field(default_factory=list)
     compilations: list[CompilationResult] = field(default_factory=list)
     host_results: dict[str, HostExecutionResult] = field(default_factory=dict)
     execution_time: float = 0.0
+    reach_time: float = 0.0
+    measured: Measured = field(default_factory=Measured)
+    no_baseline: str | None = None
+    """Why there is none where one was asked for."""
     pushes: int = 0
     bytes_pushed: int = 0
     verification: VerifyOutcome | None = None
@@ -36,3 +51,9 @@ class Ledger:
     """The snapshot that this run goes on from, or will once it has made it; None where there is to be none."""
     snapshots: dict[str, SnapshotUse] = field(default_factory=dict)
     """What each platform went on from."""
+
+    @property
+    def factors(self) -> list[float]:
+        """How much faster each run was than Ansible's beside it, the first connection included."""
+        ours = [self.reach_time + self.execution_time, *self.measured.runs]
+        return [theirs / mine for mine, theirs in zip(ours, self.measured.baseline, strict=False) if mine > 0]

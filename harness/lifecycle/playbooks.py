@@ -13,6 +13,7 @@ from harness.ansible.project import environment_of, make_known
 from harness.ansible.records import FACTS, Records
 from harness.deadline import Deadline
 from harness.deploy.records import task_result
+from harness.errors import HarnessError
 from harness.lifecycle.context import Context
 from harness.lifecycle.failures import StepFailed, describe, raise_defects
 from harness.models.results import HostExecutionResult
@@ -73,7 +74,7 @@ def play(
     """Run it for `step`. Without `platforms` they need not exist yet (or any more). Raises StepFailed where Ansible
     could not do its part; failed tasks are in the result (see `judge`)."""
     hosts = reached_hosts(context, step) if platforms else []
-    write_folder(context, hosts)
+    write_folder(context, hosts, lenient=not platforms)
     job = PlaybookJob(
         playbook=playbook,
         hosts=hosts,
@@ -115,14 +116,16 @@ def _play(context: Context, step: str, job: PlaybookJob) -> Played:
     for error in outcome.failed.values():
         raise StepFailed(describe(error), outcome="error", stage="run")
     run = outcome.done[job.playbook.name]
-    played = Played(job.playbook, run, _after_rescues(by_host, run))
+    played = Played(job.playbook, run, _after_rescues(context, by_host, run))
     for name in run.unmatched:
         tell = context.warn if step in ("converge", "verify") else context.note
         tell(f"{job.playbook.name}: the play {name!r} is for no platform of this run")
     return played
 
 
-def _after_rescues(by_host: Mapping[str, list[TaskRecord]], run: PlaybookRun) -> dict[str, list[TaskRecord]]:
+def _after_rescues(
+    context: Context, by_host: Mapping[str, list[TaskRecord]], run: PlaybookRun
+) -> dict[str, list[TaskRecord]]:
     """Whether a failure was rescued is known at the end only; events and records stand in the same order."""
     found: dict[str, list[TaskRecord]] = {}
     at: dict[str, int] = {}
@@ -132,6 +135,7 @@ def _after_rescues(by_host: Mapping[str, list[TaskRecord]], run: PlaybookRun) ->
         record = by_host[event.host][number]
         if event.outcome == "ignored" and not record.ignored:
             record = record.model_copy(update={"ignored": True})
+            context.task(event.host, record)
         found.setdefault(event.host, []).append(record)
     return found
 
@@ -149,13 +153,19 @@ def reached_hosts(context: Context, step: str) -> list[AnsibleHost]:
     return found
 
 
-def write_folder(context: Context, hosts: Sequence[AnsibleHost] = ()) -> None:
+def write_folder(context: Context, hosts: Sequence[AnsibleHost] = (), *, lenient: bool = False) -> None:
+    """`lenient`: for playbooks that reach no platform, so that destroy.yml runs whatever create.yml has written."""
     reached: dict[str, Variables] = {name: {} for name in context.hosts or context.fleet.specs}
     reached |= {host.name: host_variables(host) for host in hosts}
     if context.scenario.driver == DELEGATED:
         from harness.drivers.delegated import variables_of
 
-        reached = {name: variables_of(context.fleet.specs[name]) for name in reached}
+        try:
+            reached = {name: variables_of(context.fleet.specs[name]) for name in reached}
+        except HarnessError as error:
+            if not lenient:
+                raise
+            context.note(error.message)
     notes = make_known(context.scenario) if settings_of(context.scenario).prerun else []
     for note in [*notes, *write_ephemeral(context.scenario, reached)]:
         context.note(note)

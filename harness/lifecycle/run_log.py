@@ -46,7 +46,8 @@ class RunLog:
 
     def task_ended(self, scenario: str, host: str, record: TaskRecord) -> None:
         name = f" ({record.name})" if record.name else ""
-        lines = [f"{host}: {record.status} {record.task_id}{name} [{record.module}] {record.duration:.3f} s"]
+        status = "ignored" if record.status == "failed" and record.ignored else record.status
+        lines = [f"{host}: {status} {record.task_id}{name} [{record.module}] {record.duration:.3f} s"]
         for label, text in (
             ("msg", record.msg or record.skip_reason or ""),
             ("stdout", record.stdout),

@@ -16,18 +16,12 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.lifecycle.failures import StepFailed
-from harness.measure.by_ansible import ByAnsible, ansible_default, ansible_pipelined, mitogen
+from harness.measure.by_ansible import ansible_default, ansible_pipelined, mitogen
 from harness.measure.by_binary import ByBinary
+from harness.measure.by_pyinfra import pyinfra
 from harness.measure.clocks import Sample
 from harness.measure.ground import BenchFailed, Ground
 from harness.models.bench import BenchReport, BenchRound, Comparison, Contestant, Passage, Spread, TaskCost
-
-BASELINES: Mapping[str, Callable[[], ByAnsible | str]] = {
-    "ansible": ansible_default,
-    "ansible-pipelined": ansible_pipelined,
-    "mitogen": mitogen,
-}
-"""What a plan can be run by beside its binary; text says why it cannot."""
 
 
 class Runs(Protocol):
@@ -37,6 +31,23 @@ class Runs(Protocol):
     def name(self) -> str: ...
     def run(self, ground: Ground) -> Sample: ...
     def count(self, ground: Ground) -> Passage: ...
+    def verified(self, ground: Ground) -> None: ...
+
+
+class Baseline(Runs, Protocol):
+    """Who else can run a plan."""
+
+    def check(self, ground: Ground) -> None:
+        """Raises BenchFailed where it cannot run this one."""
+
+
+BASELINES: Mapping[str, Callable[[], Baseline | str]] = {
+    "ansible": ansible_default,
+    "ansible-pipelined": ansible_pipelined,
+    "mitogen": mitogen,
+    "pyinfra": pyinfra,
+}
+"""What a plan can be run by beside its binary; text says why it cannot."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +68,9 @@ def bench(ground: Ground, options: BenchOptions) -> BenchReport:
     """Measure. The platforms are destroyed in the end, however it ends. Raises BenchFailed, HarnessError."""
     started = datetime.now(UTC)
     baselines, left_out = _baselines(options.against)
+    for one in baselines:
+        one.check(ground)
+    ground.check_free()
     names = ground.platforms
     rounds = []
     cold = cold_compile(ground) if options.cold else None
@@ -80,7 +94,7 @@ def bench(ground: Ground, options: BenchOptions) -> BenchReport:
     )
 
 
-def _baselines(names: Sequence[str]) -> tuple[list[ByAnsible], list[str]]:
+def _baselines(names: Sequence[str]) -> tuple[list[Baseline], list[str]]:
     """Those that can be had, and why others cannot. Raises BenchFailed where none is left."""
     made = [BASELINES[name]() for name in dict.fromkeys(names)]
     found = [one for one in made if not isinstance(one, str)]
@@ -93,7 +107,7 @@ def _baselines(names: Sequence[str]) -> tuple[list[ByAnsible], list[str]]:
 @dataclass
 class _Round:
     ground: Ground
-    baselines: Sequence[ByAnsible]
+    baselines: Sequence[Baseline]
     options: BenchOptions
     cold: float | None
     samples: dict[str, list[Sample]] = field(default_factory=dict)
@@ -122,12 +136,10 @@ class _Round:
         for one in everyone:
             self.ground.renew()
             try:
-                if isinstance(one, ByAnsible) and self.options.verify:
+                if self.options.verify:
                     one.verified(self.ground)
                 else:
                     one.run(self.ground)
-                    if self.options.verify:
-                        self.ground.verify()
             except StepFailed as failure:
                 self.faults[one.name] = [f"{one.name}: the scenario's tests: {failure.reason}"]
             if self.options.count:

@@ -43,6 +43,9 @@ class ByAnsible:
     name: str
     config: Config = field(default_factory=dict)
 
+    def check(self, ground: Ground) -> None:
+        """Any plan is a playbook."""
+
     def run(self, ground: Ground) -> Sample:
         """Raises BenchFailed."""
         with ground.opened() as context:
@@ -54,14 +57,18 @@ class ByAnsible:
             _Attempt(context, self.config).sample()
             return passage(context)
 
-    def verified(self, ground: Ground) -> Sample:
+    def verified(self, ground: Ground) -> None:
         """A run, and then the scenario's own tests over what it has done. Raises BenchFailed, StepFailed."""
         with ground.opened() as context:
             attempt = _Attempt(context, self.config)
-            sample = attempt.sample()
+            attempt.sample()
             context.ledger.host_results = {result.host: result for result in attempt.results}
             verify(context)
-            return sample
+
+
+def baseline_seconds(context: Context) -> float:
+    """From playbook_on_start to playbook_on_stats, pipelined, over a run's fresh platforms. Raises BenchFailed."""
+    return _Attempt(context, _PIPELINED).sample().wall
 
 
 class _Attempt:

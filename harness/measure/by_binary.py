@@ -25,13 +25,15 @@ class ByBinary:
 
     def run(self, ground: Ground) -> Sample:
         """In a process of its own. Raises BenchFailed."""
-        command = [sys.executable, "-m", "harness", "converge", *ground.arguments]
+        # As Ansible has as many forks as there are hosts.
+        workers = ["--workers", str(len(ground.platforms))]
+        command = [sys.executable, "-m", "harness", "converge", *ground.arguments, *workers]
         for platform in ground.platforms:
             command += ["-p", platform]
         with reading() as read:
             done = subprocess.run(
                 command, capture_output=True, stdin=subprocess.DEVNULL, text=True, errors="replace",
-                env={**os.environ, "CI": "true"}, timeout=ground.scenario.timeout_seconds + 600, check=False,
+                env=_environment(), timeout=ground.scenario.timeout_seconds + 600, check=False,
             )  # fmt: skip
         if done.returncode != 0:
             raise BenchFailed(
@@ -44,6 +46,11 @@ class ByBinary:
         with ground.opened(counting=True) as context:
             converge(context)
             return passage(context)
+
+    def verified(self, ground: Ground) -> None:
+        """A run, and then the scenario's own tests over what it has done. Raises BenchFailed."""
+        self.run(ground)
+        ground.verify()
 
     def _sample(self, ground: Ground, process: float, cpu: float) -> Sample:
         workspace = Workspace.of(ground.scenario.ref.project)
@@ -61,6 +68,12 @@ class ByBinary:
             hosts={one.host: one.execution_time for one in results},
             compiling=timings.get("compile", 0.0),
         )
+
+
+def _environment() -> dict[str, str]:
+    """Ours, but bytecode is kept as an installed package's is: in a checkout each run would compile every module."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**kept, "CI": "true"}
 
 
 def outcomes(results: list[HostExecutionResult]) -> dict[tuple[str, str], str]:

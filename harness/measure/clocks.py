@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from harness.models.bench import Passage
-
 
 @dataclass
 class Reading:
@@ -30,7 +28,6 @@ class Sample:
     tasks: dict[tuple[str, str], float] = field(default_factory=dict)
     hosts: dict[str, float] = field(default_factory=dict)
     compiling: float = 0.0
-    passage: Passage | None = None
 
 
 @contextmanager

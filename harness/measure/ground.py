@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.lifecycle.context import Context, RunOptions
 from harness.lifecycle.events import Observer
+from harness.lifecycle.journal import Journal
 from harness.lifecycle.run import RunResult, new_run, perform
+from harness.lifecycle.workspace import Workspace
 from harness.models.bench import Passage
 from harness.models.scenario import Scenario
 from harness.models.shaping import Shaping
@@ -32,6 +34,16 @@ class Ground:
     @property
     def platforms(self) -> tuple[str, ...]:
         return self.options.platforms or tuple(platform.name for platform in self.scenario.platforms)
+
+    def check_free(self) -> None:
+        """Raises UsageError where the scenario keeps platforms: they would be destroyed."""
+        with closing(Journal.open_for_reading(Workspace.of(self.scenario.ref.project).database)) as journal:
+            kept = sorted(journal.kept(self.scenario.name))
+        if kept:
+            raise UsageError(
+                f"the scenario keeps platforms ({', '.join(kept)}), and a benchmark makes each of them anew",
+                hint=f"harness destroy -s {self.scenario.name}",
+            )
 
     def renew(self) -> None:
         """Destroy what there is, and create and prepare it anew."""

@@ -149,6 +149,9 @@ class Scenario:
     category: str | None = None
     timeout_seconds: float = 300.0
     performance: PerformanceThreshold | None = None
+    baseline: bool = False
+    """`test` runs the plan by Ansible, too, for at most `baseline_timeout` seconds."""
+    baseline_timeout: float = 600.0
     expect: StageExpectation | None = None
     collect: tuple[str, ...] = ()
     """Absolute paths on the platforms (globs allowed), fetched before destroy when something failed."""

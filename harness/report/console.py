@@ -31,6 +31,8 @@ _PROBLEM_LINES = 60
 _STILL_SECONDS = 15.0
 """After which a step that still runs says so where no live line does."""
 _RESULTS = {"passed": "green", "failed": "red", "error": "red", "skipped": "bright_black", "warning": "yellow"}
+_COUNTED = ("changed", "ok", "failed", "ignored", "skipped")
+"""How tasks end, in the order in which they are counted; `ignored` ones have failed, and it does not matter."""
 
 
 class ConsoleObserver:
@@ -79,8 +81,7 @@ class ConsoleObserver:
     def task_ended(self, scenario: str, host: str, record: TaskRecord) -> None:
         with self._lock, _gone_stream():
             if state := self._steps.get(scenario):
-                state.tasks[record.status] += 1
-                state.hosts[host] = record.name or record.task_id
+                state.take(host, record)
             if self._verbosity >= 1:
                 self._screen.line(_task_line(host, record))
             if self._verbosity >= 2:
@@ -124,8 +125,9 @@ class ConsoleObserver:
             took = (report.end_time - report.start_time).total_seconds()
             sums = totals(report)
             parts = [f"{seconds(took)}"]
-            if sums.ok or sums.changed or sums.failed or sums.skipped:
-                parts.append(_counts(changed=sums.changed, ok=sums.ok, failed=sums.failed, skipped=sums.skipped))
+            tasks = {name: getattr(sums, name) for name in _COUNTED}
+            if any(tasks.values()):
+                parts.append(_counts(**tasks))
             if sums.checks_passed or sums.checks_failed:
                 parts.append(_counts("checks", passed=sums.checks_passed, failed=sums.checks_failed))
             self._screen.line(
@@ -166,6 +168,7 @@ class _StepState:
         self.step = step
         self.started = time.monotonic()
         self.tasks: Counter[str] = Counter()
+        self._failed: set[tuple[str, str]] = set()
         self.hosts: dict[str, str] = {}
         self.checks: VerifyOutcome | None = None
         self.doing = ""
@@ -175,13 +178,24 @@ class _StepState:
         if self.heart is not None:
             self.heart.stop()
 
+    def take(self, host: str, record: TaskRecord) -> None:
+        self.hosts[host] = record.name or record.task_id
+        task = (host, record.task_id)
+        ignored = record.status == "failed" and record.ignored
+        if ignored and task in self._failed:  # told once more: it was rescued
+            self._failed.remove(task)
+            self.tasks["failed"] -= 1
+        elif record.status == "failed" and not ignored:
+            self._failed.add(task)
+        self.tasks["ignored" if ignored else record.status] += 1
+
     def summary(self) -> str:
         if self.checks is not None:
             broken = self.checks.failed + self.checks.errors
             return _counts("checks", passed=self.checks.passed, failed=broken, skipped=self.checks.skipped)
         names = ", ".join(sorted(self.hosts)) if len(self.hosts) <= 4 else plural(len(self.hosts), "platform")
         if self.tasks:
-            counted = _counts(**{name: self.tasks[name] for name in ("changed", "ok", "failed", "skipped")})
+            counted = _counts(**{name: self.tasks[name] for name in _COUNTED})
             return f"{names}  {counted}"
         return names
 

@@ -39,6 +39,8 @@ class Totals:
     ok: int = 0
     changed: int = 0
     failed: int = 0
+    ignored: int = 0
+    """Failures that do not matter: they are not among the `failed`."""
     skipped: int = 0
     checks_passed: int = 0
     checks_failed: int = 0
@@ -63,13 +65,15 @@ def checks(report: TestReport) -> Iterator[tuple[str, CheckResult]]:
 def totals(report: TestReport) -> Totals:
     tasks = [task for host in _hosts(report) for task in host.task_results]
     outcomes = [check.outcome for _, check in checks(report)]
-    failed = sum(isinstance(task.status, Failed) for task in tasks)
+    failed = sum(isinstance(task.status, Failed) and not task.ignored for task in tasks)
+    ignored = sum(isinstance(task.status, Failed) and task.ignored for task in tasks)
     skipped = sum(isinstance(task.status, Skipped) for task in tasks)
     changed = sum(task.changed and not isinstance(task.status, Failed | Skipped) for task in tasks)
     return Totals(
-        ok=len(tasks) - failed - skipped - changed,
+        ok=len(tasks) - failed - ignored - skipped - changed,
         changed=changed,
         failed=failed,
+        ignored=ignored,
         skipped=skipped,
         checks_passed=outcomes.count("passed"),
         checks_failed=outcomes.count("failed") + outcomes.count("error"),

@@ -111,6 +111,8 @@ def _scenario(
         category=category,
         timeout_seconds=timeout_seconds,
         performance=PerformanceThreshold(**limits) if limits else None,
+        baseline=settings.performance.baseline,
+        baseline_timeout=settings.performance.baseline_ssh_timeout,
     )
 
 

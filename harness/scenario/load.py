@@ -76,10 +76,8 @@ class _Loader:
         if not isinstance(self.data, dict):
             self._problem((), f"should be a mapping, not {shown(self.data)}")
             raise self._invalid()
-        misspelt = misspelt_provisioner(self.data)
-        if misspelt is not None:
-            key, words = misspelt
-            self._problem((key,), words)
+        if (misspelt := misspelt_provisioner(self.data)) is not None:
+            self._problem((misspelt[0],), misspelt[1])
             raise self._invalid()
         scenario = self._binary() if self._provisioner_name() == "binary" else self._ansible()
         if self.problems or scenario is None:
@@ -253,6 +251,8 @@ class _Loader:
             or timeout
             or self.settings.e2e_testing.default_timeout_seconds,
             performance=self._performance(file),
+            baseline=self.settings.performance.baseline,
+            baseline_timeout=self.settings.performance.baseline_ssh_timeout,
             expect=StageExpectation(file.expect.stage, file.expect.error) if file.expect else None,
             collect=tuple(file.collect),
         )
@@ -324,12 +324,11 @@ class _Loader:
         return found
 
     def _check_steps(self, file: BinaryFile | AnsibleFile) -> None:
-        arguments = isinstance(file, AnsibleFile)
         for key in file.scenario.model_fields_set:
             steps = getattr(file.scenario, key)
             if key.endswith("_sequence") and steps is not None:
                 for index, step in enumerate(steps):
-                    fault = step_fault(step, arguments=arguments)
+                    fault = step_fault(step, arguments=isinstance(file, AnsibleFile))
                     if fault is not None:
                         self._problem(("scenario", key, index), fault)
 

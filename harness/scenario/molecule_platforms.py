@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import registry
-from harness.drivers.base import PlatformSpec
+from harness.drivers.base import NO_NAME, PlatformSpec, is_name
 from harness.errors import HarnessError, Problem
-from harness.models.problems import Keys, nearest
+from harness.models.problems import Keys, nearest, shown
 from harness.models.serde import StrictModel
 from harness.scenario.file import DriverSection, PlatformSection
 from harness.scenario.molecule_file import MoleculeDriver, MoleculePlatform
@@ -106,6 +106,9 @@ class MoleculePlatforms:
         name = own or self.name
         options = dict(platform.model_extra or {})
         model = _model(our_driver(name))
+        snapshot = None
+        if our_driver(name) != DELEGATED:
+            snapshot = self._snapshot(options.pop("snapshot", None), at)
         if our_driver(name) == DELEGATED or model is None:
             options = {}
         elif our_driver(name) == "docker":
@@ -118,8 +121,18 @@ class MoleculePlatforms:
             driver=None if own is None else our_driver(own),
             image=platform.image,
             groups=[*platform.groups, *platform.children],
+            snapshot=snapshot,
             **options,
         )
+
+    def _snapshot(self, value: object, at: Keys) -> bool | str | None:
+        """Ours, and no key of Molecule's."""
+        if value is None or isinstance(value, bool) or (isinstance(value, str) and is_name(value)):
+            return value
+        self.problems.append(
+            Problem(self.where((*at, "snapshot")), f"{shown(value)} is neither true nor false, and {NO_NAME}")
+        )
+        return None
 
     def _docker(
         self, written: Mapping[str, Any], model: type[StrictModel], *, podman: bool, at: Keys

@@ -11,6 +11,8 @@ from pydantic import JsonValue
 from harness.models.verification import VerifyJob
 
 JUNIT = "junit.xml"
+JUNIT_OPTIONS = ("junitxml", "junit-xml", "junit_xml")
+"""Of `verifier.options`: pytest writes one such file, which is ours; the user's is a copy of it."""
 
 
 def pytest_arguments(job: VerifyJob, workdir: Path) -> list[str]:
@@ -26,7 +28,7 @@ def pytest_arguments(job: VerifyJob, workdir: Path) -> list[str]:
         *("-p", "harness", "-p", "pytest11.testinfra", "-p", "no:cacheprovider"),
         *("--continue-on-collection-errors", "--no-header", "--tb=short"),
         f"--junitxml={workdir / JUNIT}",
-        *option_arguments(job.options),
+        *option_arguments({name: value for name, value in job.options.items() if name not in JUNIT_OPTIONS}),
         *job.pytest_args,
         *(str(path) for path in paths),
     ]

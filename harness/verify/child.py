@@ -14,7 +14,7 @@ from harness.errors import InvalidInput, Problem
 from harness.models.verification import VerifyJob, VerifyOutcome
 from harness.secrets import Mask
 from harness.verify import JOB
-from harness.verify.arguments import JUNIT, chosen_tests, pytest_arguments
+from harness.verify.arguments import JUNIT, JUNIT_OPTIONS, chosen_tests, pytest_arguments
 from harness.verify.findings import outcome_of
 from harness.verify.plan_checks import checks_of, unchecked_of
 from harness.verify.process import Child, Standby
@@ -59,6 +59,7 @@ def run_verify(
             cancellation=cancellation,
         )
     _mask_junit(workdir / JUNIT, job.secrets)
+    _copy_junit(workdir / JUNIT, job, _folder(job, workdir))
     return outcome_of(
         workdir,
         rc=ended.rc,
@@ -111,6 +112,14 @@ def _job_file(job: VerifyJob, workdir: Path) -> Iterator[Path]:
         yield path
     finally:
         path.unlink(missing_ok=True)
+
+
+def _copy_junit(path: Path, job: VerifyJob, folder: Path) -> None:
+    """To where the scenario wants it, relative to where pytest runs; masked, as ours is."""
+    for name in JUNIT_OPTIONS:
+        wanted = job.options.get(name)
+        if isinstance(wanted, str) and path.exists():
+            write_atomically(folder / wanted, path.read_text(encoding="utf-8"))
 
 
 def _mask_junit(path: Path, secrets: list[str]) -> None:

@@ -101,11 +101,14 @@ def test_a_run_with_platforms_of_its_own_has_a_folder_of_its_own(tmp_path: Path)
 def test_instance_config(tmp_path: Path) -> None:
     path = tmp_path / "instance_config.yml"
     assert read_instance_config(path) == {}
-    path.write_text("- {instance: a, port: 2222}\n- nonsense\n")
+    path.write_text("{}\n")  # as Molecule's destroy.yml leaves it
+    assert read_instance_config(path) == {}
+    path.write_text("- {instance: a, port: 2222}\n")
     assert read_instance_config(path) == {"a": {"instance": "a", "port": 2222}}
-    path.write_text("- {")
-    with pytest.raises(HarnessError, match="create"):
-        read_instance_config(path)
+    for wrong in ("- {", "text", "- {instance: a}\n- nonsense\n"):
+        path.write_text(wrong)
+        with pytest.raises(HarnessError, match="create"):
+            read_instance_config(path)
 
 
 def test_ssh_as_ansible_reaches_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

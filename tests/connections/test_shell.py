@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from harness.connections import open_connection, shell
 from harness.connections.base import Connection
+from harness.connections.channel import PipeChannel
 from harness.errors import CommandTimedOut, TransportFailed, UsageError
 from harness.models.endpoint import Local, Sandbox
 
@@ -176,6 +178,14 @@ def test_timeout_reaches_process_groups_within_the_session(connection: Connectio
     assert gone(word)
 
 
+def test_a_timeout_adds_no_word_of_a_shell(connection: Connection) -> None:
+    """A shell that lives longer than its child tells that it was killed, in the command's own stderr."""
+    for _ in range(3):
+        with pytest.raises(CommandTimedOut) as caught:
+            connection.run("(sh -c '(sh -c \"sleep 60; :\"; :); :'; :) & (sleep 60; :); sleep 60", timeout=0.3)
+        assert caught.value.stderr == b""
+
+
 def test_dead_shell_is_told_then_replaced(connection: Connection) -> None:
     with pytest.raises(TransportFailed, match="node1: the shell ended while `kill -9"):
         connection.run("kill -9 $PPID; sleep 10")
@@ -201,6 +211,64 @@ def test_where_nothing_can_be_written(connection: Connection, monkeypatch: pytes
     with pytest.raises(CommandTimedOut) as caught:
         connection.run("echo out; sleep 60", timeout=0.4)
     assert caught.value.stdout == b"out\n"
+
+
+@pytest.fixture(params=["seen", "sent"])
+def small(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file system of one MiB, in which a shell has its folder; another folder is there to go to."""
+    place, other = tmp_path / "small", tmp_path / "other"
+    place.mkdir()
+    other.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=False).returncode:
+        pytest.skip("mount is not allowed here")
+    try:
+        monkeypatch.setattr(shell, "FOLDERS", (str(place), str(other)))
+        if request.param == "sent":
+            monkeypatch.setattr(PipeChannel, "root", lambda *_: None)
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def fill(place: Path) -> None:
+    with (place / "filler").open("ab", buffering=0) as filler, contextlib.suppress(OSError):
+        while True:
+            filler.write(bytes(4096))
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small tmpfs")
+@pytest.mark.parametrize("stream", ["1", "2"])
+@pytest.mark.parametrize("size", [1, 5000, 2_000_000])
+def test_no_answer_is_ever_cut_short(small: Path, local: Connection, stream: str, size: int) -> None:
+    assert local.run("echo first").stdout == b"first\n"
+    assert list(small.iterdir())
+    fills = f"head -c 1100000 /dev/zero >{small}/filler 2>/dev/null"
+    with pytest.raises(TransportFailed, match=rf"node1: what `.* was cut short .*status 0.* {small}/") as caught:
+        local.run(f"{fills}; head -c {size} /dev/zero >&{stream} 2>/dev/null; exit 0")
+    assert caught.value.hint
+    assert f"df {small}`" in caught.value.hint
+    after = local.run("echo out; echo err >&2; exit 3")
+    assert (after.rc, after.stdout, after.stderr) == (3, b"out\n", b"err\n")
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small tmpfs")
+def test_a_folder_that_is_full_before_a_command_is_left(small: Path, local: Connection) -> None:
+    local.run("true")
+    fill(small)
+    assert local.run("cat; echo ran >>ran", stdin=bytes(range(256)) * 16).stdout == bytes(range(256)) * 16
+    assert local.run("cat ran").stdout == b"ran\n", "and once only"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to mount a small tmpfs")
+def test_a_command_killed_on_a_full_disk_says_both(small: Path, local: Connection) -> None:
+    with pytest.raises(CommandTimedOut, match="did not end within 2 s") as caught:
+        local.run("head -c 2000000 /dev/zero; sleep 60", timeout=2)
+    assert 0 < len(caught.value.stdout) < 2_000_000
+    assert caught.value.hint
+    assert f"no room is left in {small}/" in caught.value.hint
 
 
 def test_stdin(connection: Connection) -> None:

@@ -127,6 +127,26 @@ def test_the_scenarios_own_dockerfile(client: APIClient, tmp_path: Path) -> None
         images.resolve(client, PlatformSpec("node1", "docker", image=BASE), options, scenario, Told())
 
 
+def test_a_template_as_molecules_own(client: APIClient, tmp_path: Path) -> None:
+    """It asks which keys the platform gives, and is based on an image that no registry has."""
+    (tmp_path / "Dockerfile.j2").write_text(
+        "{% if item.registry is defined %}\nFROM {{ item.registry.url }}/{{ item.image }}\n"
+        "{% else %}\nFROM {{ item.image }}\n{% endif %}\n"
+        "{% if item.env is defined %}{% for var, value in item.env.items() %}{% if value %}\n"
+        "ENV {{ var }} {{ value }}\n{% endif %}{% endfor %}{% endif %}\n"
+    )
+    project = tmp_path
+    folder(project, "test-below", f"FROM {BASE}\nENV BELOW=yes\n")
+    ref = ScenarioRef(project, "test-molecule", project)
+    options = DockerOptions.model_validate({"pre_build_image": False, "env": {"COLOUR": "blue"}})
+    spec = PlatformSpec("node1", "docker", image="test-below", options=options)
+    built = images.resolve(client, spec, options, ref, Told())
+    assert {"BELOW=yes", "COLOUR=blue"} <= set(client.inspect_image(built)["Config"]["Env"])  # type: ignore[no-untyped-call]
+    plain = DockerOptions(pre_build_image=False)
+    built = images.resolve(client, spec, plain, ref, Told())
+    assert not [one for one in client.inspect_image(built)["Config"]["Env"] if "COLOUR" in one]  # type: ignore[no-untyped-call]
+
+
 def test_the_same_files_are_the_same_context(tmp_path: Path) -> None:
     plan = Build("x", tmp_path, "FROM x\n", {})
     (tmp_path / "b").write_text("b")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import time
@@ -169,9 +170,14 @@ def test_a_connection_is_cut_after_so_much(proxy: Proxy, port: int) -> None:
             client.recv(1000)
 
 
-def test_nobody_there_closes_the_connection(proxy: Proxy) -> None:
+def test_who_refuses_there_refuses_here_until_it_listens_again(proxy: Proxy) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         free = server.getsockname()[1]
     front = proxy.front(Address("127.0.0.1", free))
-    with connect(front) as client:
+    with contextlib.suppress(ConnectionResetError), connect(front) as client:
         assert client.recv(1) == b""
+    with pytest.raises((ConnectionRefusedError, ConnectionResetError)):
+        connect(front)
+    with socket.create_server(("127.0.0.1", free)):
+        front.knock()
+        connect(front).close()

@@ -142,6 +142,15 @@ def test_a_failed_task_fails_the_step_in_its_own_words(project: Project) -> None
     assert isinstance(project.report().validation_report.overall_result, Fail)
 
 
+def test_a_failure_that_was_rescued_is_no_failure(project: Project) -> None:
+    rescued = "{block: [{name: breaks, raw: 'false'}], rescue: [{name: mends, raw: 'true', changed_when: false}]}"
+    molecule(project, files={"converge.yml": play(rescued)})
+    outcome = project.passes("converge")
+    assert "1 ok, 1 ignored" in outcome.text
+    assert "failed" not in outcome.text
+    assert [task.ignored for task in results(project)["node1"].task_results] == [True, False]
+
+
 def test_changes_at_the_second_time_are_named_as_molecule_names_them(project: Project) -> None:
     changes = play("{name: again, raw: 'true'}", "{name: hidden, raw: 'true', no_log: true}")
     molecule(project, files={"converge.yml": changes}, scenario={"test_sequence": ["converge", "idempotence"]})
@@ -236,6 +245,16 @@ def test_a_create_that_fails_is_undone(project: Project, monkeypatch: pytest.Mon
     outcome = project.run("create")
     assert outcome.code == 2
     assert "no machine today" in outcome.text
+    assert not (project.folder / "machines").exists()
+    assert project.instances() == []
+
+
+def test_an_instance_config_that_is_none_is_named_and_keeps_no_destroy_from_running(project: Project) -> None:
+    folder = delegated(project)
+    (folder / "create.yml").write_text(CREATE.replace("[how] | to_json", '"no list"'))
+    outcome = project.run("create")
+    assert outcome.code == 2
+    assert "instance_config.yml, which create.yml writes, is no list of mappings" in outcome.text
     assert not (project.folder / "machines").exists()
     assert project.instances() == []
 

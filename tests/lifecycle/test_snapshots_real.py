@@ -134,12 +134,12 @@ def test_volumes_of_the_image_count(project: Project, client: APIClient) -> None
 
 @pytest.mark.docker
 def test_a_container_whose_run_was_killed_while_it_was_committed(project: Project, client: APIClient) -> None:
-    in_docker(project, prepare="dd if=/dev/urandom of=/opt/big bs=1M count=40 2>/dev/null\n")
+    in_docker(project, prepare="dd if=/dev/urandom of=/opt/big bs=1M count=80 2>/dev/null\n")
     process = start(project, "test")
-    for _ in range(1200):
-        if list((shelf.home() / "publishing").glob("*.json")):
+    for _ in range(3000):  # a container stands still while it is committed
+        if any(row["State"] == "paused" for row in containers(client, project)) or process.poll() is not None:
             break
-        time.sleep(0.02)
+        time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
     for _ in range(1200):  # the daemon ends what it has begun

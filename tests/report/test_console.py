@@ -56,6 +56,18 @@ def test_what_takes_long_says_so_where_no_live_line_does(monkeypatch: pytest.Mon
     assert stream.getvalue() == ended
 
 
+def test_failures_that_do_not_matter_are_counted_apart() -> None:
+    stream = io.StringIO()
+    console = ConsoleObserver(stream, live=False)
+    console.step_started("web", "converge")
+    rescued, ignored = (TASK.model_copy(update={"task_id": name, "status": "failed"}) for name in ("one", "two"))
+    console.task_ended("web", "web1", rescued)
+    console.task_ended("web", "web1", ignored.model_copy(update={"ignored": True}))
+    console.task_ended("web", "web1", rescued.model_copy(update={"ignored": True}))
+    console.step_ended("web", StepResult(step="converge", outcome="passed", duration=0.5))
+    assert stream.getvalue().split()[:5] == ["ok", "converge", "web1", "2", "ignored"]
+
+
 def test_more_is_told_when_asked(passed: TestReport) -> None:
     text = walk(passed, verbosity=2)
     assert "pushed 1.4 MB" in text

@@ -201,6 +201,10 @@ def test_the_newer_section_says_the_same(load: Load, files: Path) -> None:
         ("provisioner: {ansible_args: --diff}", "should be a list, not '--diff'"),
         ("provisioner: {config_options: {defaults: 3}}", "should be a mapping, not 3"),
         ("scenario: {test_sequence: [side_effect a.yml, converge b.yml]}", "the step converge takes no arguments"),
+        (
+            "driver: {name: docker}\nplatforms: [{name: a, snapshot: [1]}]",
+            "platforms[0].snapshot: a list is neither true",
+        ),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(load: Load, text: str, words: str) -> None:
@@ -279,3 +283,8 @@ def test_a_base_config_lies_under_it(load: Load, project: Path) -> None:
     base.write_text("driver: {name: docker}\nprovisioner: {env: {A: base, B: base}}\n")
     scenario = load("platforms: [{name: a}]\nprovisioner: {env: {A: own}}\n")
     assert (scenario.driver, scenario.provisioner.env) == ("docker", {"A": "own", "B": "base"})
+
+
+def test_a_platform_may_ask_for_a_snapshot(load: Load) -> None:
+    text = "driver: {name: docker}\nplatforms: [{name: a, image: x, snapshot: true}, {name: b, image: x}]\n"
+    assert [platform.snapshot for platform in load(text).platforms] == [True, None]

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _BASE = re.compile(r"^ARG[ \t]+BASE=(\S+)[ \t]*$", re.MULTILINE | re.IGNORECASE)
 _NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 Tell = catalogue.Tell
+Found = dict[str, str]
+"""What images have been found to be while one call makes several platforms."""
+_DECIDE = {"docker_host", "registry", "pull", "platform", "buildargs", "cache_from"}
 OURS = "harness-local/"
 """How the names of all images begin that are made here."""
 
@@ -45,16 +48,27 @@ class Build:
 
 
 def resolve(
-    client: APIClient, spec: PlatformSpec, options: DockerOptions, scenario: ScenarioRef, tell: Tell | None = None
+    client: APIClient,
+    spec: PlatformSpec,
+    options: DockerOptions,
+    scenario: ScenarioRef,
+    tell: Tell | None = None,
+    *,
+    found: Found | None = None,
 ) -> str:
-    """The id or name of an image that is there now. Raises ImageFailed, docker's errors."""
+    """The id or name of an image that is there now; what stands in `found` is not looked for again. Raises
+    ImageFailed, docker's errors."""
     say = tell or _to_stderr
     if options.dockerfile is not None:
         return _from_dockerfile(client, spec, options, scenario, say)
     if spec.image is None:
         raise ImageFailed(f"{spec.name}: a container needs an image", hint="add `image: debian:12` to the platform")
-    finder = Finder(client, scenario.project, options, say)
-    image = finder.find(spec.image)
+    known: Found = {} if found is None else found
+    asked = options.model_dump_json(include=_DECIDE)
+    key = f"{client.base_url} {spec.image} {asked}"
+    if key not in known:
+        known[key] = Finder(client, scenario.project, options, say).find(spec.image)
+    image = known[key]
     return image if options.pre_build_image else _prepared(client, spec, options, image, scenario, say)
 
 
@@ -160,7 +174,10 @@ def import_catalogue(client: APIClient, name: str, tell: Tell) -> str:
         with image.tar.open("rb") as file:
             # Without a length: the SDK asks for chunks, and requests would add the length of a file.
             chunks = iter(lambda: file.read(1 << 20), b"")
-            client.import_image_from_stream(chunks, repository=repository, tag=tag, changes=changes)
+            said = str(client.import_image_from_stream(chunks, repository=repository, tag=tag, changes=changes))
+        made = re.findall(r"\b[0-9a-f]{64}\b", said)
+        if made and _there(client, reference) is None:  # Podman's own idea of `tag` is `latest`
+            client.tag(made[-1], repository, tag)
     if _there(client, reference) is None:
         raise ImageFailed(f"{reference} could not be imported", hint="is there space? docker system df")
     return reference

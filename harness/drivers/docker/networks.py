@@ -151,15 +151,17 @@ def partition(
             client.connect_container_to_network(row["Id"], place.network, **place.arguments())
 
 
-def remove(client: APIClient, group: str) -> None:
-    """All of the group, when no container needs it."""
+def remove(client: APIClient, group: str) -> bool:
+    """All of the group, when no container needs it; whether that is so."""
     from docker.errors import APIError, NotFound
 
     wanted = {"label": [f"{labels.NETWORK}={group}"]}
     if not group or client.containers(all=True, quiet=True, filters=wanted):
-        return
+        return False
+    gone = True
     for row in client.networks(filters=wanted):
         if row.get("Labels", {}).get(labels.PREFIX + "name") != row["Name"]:
+            gone = False
             continue
         try:
             client.remove_network(row["Id"])
@@ -168,3 +170,5 @@ def remove(client: APIClient, group: str) -> None:
         except APIError as error:
             if error.status_code not in (403, 409):  # a stranger's container has joined it
                 raise
+            gone = False
+    return gone

@@ -60,7 +60,8 @@ def pull(client: APIClient, name: str, options: DockerOptions, say: Callable[[st
 def digest_of(client: APIClient, image: str) -> str | None:
     """As a registry gave it; None for an image that never came from one."""
     digests = client.inspect_image(image).get("RepoDigests") or []  # type: ignore[no-untyped-call]
-    return str(digests[0]) if digests else None
+    # Podman gives one to images that it built or loaded itself, too.
+    return next((str(digest) for digest in digests if not digest.startswith("localhost/")), None)
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -48,6 +48,16 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
         "docker network prune; harness destroy --orphans; or `network_mode: bridge`",
     ),
     (
+        r"container-init binary not found",
+        "Podman has no init to run as PID 1",
+        "install catatonit on the daemon's machine",
+    ),
+    (
+        r"Pool overlaps with other one",
+        "another network has the addresses that `docker_networks` asks for",
+        "give another `subnet`, or leave it out; docker network ls",
+    ),
+    (
         r"docker-init",
         "the daemon has no docker-init",
         "install tini (Debian: docker.io brings it) on the daemon's machine",

@@ -48,7 +48,6 @@ class Host:
 
     address: DaemonAddress
     client: APIClient
-    cgroup_version: str
     group: str = ""
     """Of the scenario's networks there, once there is one; perhaps that of an adopted instance."""
     networks: set[str] = field(default_factory=set)
@@ -75,7 +74,8 @@ class DockerSite(Site):
     def create(self, specs: Sequence[PlatformSpec], bases: Mapping[str, Snapshot]) -> list[Instance]:
         for spec in specs:
             self._names[spec.name] = labels.container_name(self.scenario, self.run, spec.name)
-        wanted = [(self._host(spec), self._wanted(spec, bases.get(spec.name))) for spec in specs]
+        found: images.Found = {}
+        wanted = [(self._host(spec), self._wanted(spec, bases.get(spec.name), found=found)) for spec in specs]
         defined = {one.name: one for spec in specs for one in daemons.options_of(spec).docker_networks}
         try:
             for host, one in wanted:
@@ -88,7 +88,7 @@ class DockerSite(Site):
             raise
         return [Instance(one.spec, self._record(host, one)) for host, one in wanted]
 
-    def _wanted(self, spec: PlatformSpec, base: Snapshot | None, *, name: str = "") -> Wanted:
+    def _wanted(self, spec: PlatformSpec, base: Snapshot | None, *, name: str = "", found: images.Found) -> Wanted:
         host, options = self._host(spec), daemons.options_of(spec)
         if spec.os != "linux":
             raise DriverFailed(f"{spec.name}: containers of {spec.os} are not made here", hint="use another driver")
@@ -98,7 +98,7 @@ class DockerSite(Site):
                 if image is None:
                     raise DriverFailed(f"{spec.name}: the snapshot {base.key!r} no longer exists")
             else:
-                image = images.resolve(host.client, spec, options, self.scenario)
+                image = images.resolve(host.client, spec, options, self.scenario, found=found)
         name = name or labels.container_name(self.scenario, self.run, spec.name)
         group = "" if options.network_mode is not None else self._group(host)
         with self._explained(host, spec.name):
@@ -113,7 +113,8 @@ class DockerSite(Site):
 
     def _make(self, host: Host, wanted: Wanted) -> None:
         with self._explained(host, wanted.spec.name):
-            identifier = container.create(host.client, wanted, cgroup_version=host.cgroup_version)
+            version = str(host.client.info().get("CgroupVersion") or "1") if wanted.options.init == "systemd" else "1"
+            identifier = container.create(host.client, wanted, cgroup_version=version)
             host.client.start(identifier)
 
     def _record(self, host: Host, wanted: Wanted) -> InstanceRecord:
@@ -221,18 +222,17 @@ class DockerSite(Site):
         host, options = self._host(instance.spec), daemons.options_of(instance.spec)
         with self._explained(host, instance.name):
             self._remove(host, instance.record.id, volumes=not options.keep_volumes)
-            remains.remove_images(host.client, str(instance.record.run), self.scenario.project)
+            if not host.group or instance.record.run != self.run:  # with the last of this run is soon enough
+                remains.remove_images(host.client, str(instance.record.run), self.scenario.project)
 
     def _remove(self, host: Host, name: str, *, volumes: bool) -> None:
         remains.remove_container(host.client, name, volumes=volumes)
         remains.remove_keys(name)
         self._made.pop(name, None)
         with host.lock:
-            if host.group:
-                networks.remove(host.client, host.group)
-                if not networks.existing(host.client, host.group):
-                    host.group = ""
-                    host.networks.clear()
+            if host.group and networks.remove(host.client, host.group):
+                host.group = ""
+                host.networks.clear()
 
     def back_door(self, instance: Instance) -> Endpoint:
         host = self._host(instance.spec)
@@ -329,7 +329,7 @@ class DockerSite(Site):
                 )
             host = self._host(instance.spec)
             self._join(host, client.inspect_container(name)["Config"]["Labels"].get(labels.NETWORK, ""))
-            wanted = self._wanted(instance.spec, snapshot, name=name)
+            wanted = self._wanted(instance.spec, snapshot, name=name, found={})
             wanted.labels.update(self._kept_labels(client, name))
             remains.remove_container(client, name, volumes=not wanted.options.keep_volumes)
             self._make(host, wanted)
@@ -349,10 +349,8 @@ class DockerSite(Site):
         with self._lock:
             if address.url not in self._hosts:
                 client = daemon.connect(address)
-                with refusals.explained("", address):
-                    version = str(client.info().get("CgroupVersion") or "1")
                 daemons.remember(address)
-                self._hosts[address.url] = Host(address, client, version)
+                self._hosts[address.url] = Host(address, client)
             return self._hosts[address.url]
 
     @contextmanager

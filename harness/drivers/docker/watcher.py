@@ -1,4 +1,4 @@
-"""Removes what a killed process leaves: `python -m harness.drivers.docker.watcher` with a task on its stdin.
+"""Removes what a killed process leaves: `python -m harness.drivers.docker.watcher` with tasks on its stdin.
 
 The daemon does not know of our death, and a dead process cleans nothing up; its pipe to this one closes, though. When
 both are killed the labels still tell (`harness destroy --orphans`).
@@ -17,6 +17,19 @@ from harness.models.endpoint import DaemonAddress
 from harness.models.serde import StrictModel
 
 DONE = "done\n"
+_WAIT = """
+import sys
+tasks = []
+for line in sys.stdin:
+    if line == "done\\n":
+        sys.exit()
+    tasks.append(line)
+if tasks:
+    import subprocess
+    subprocess.run(sys.argv[1:], input="".join(tasks), text=True)
+"""
+"""Waits without importing anything: it is started with every run, beside a daemon that is at work, and nearly always
+for nothing."""
 
 
 class Task(StrictModel):
@@ -32,7 +45,7 @@ class Task(StrictModel):
 def start() -> subprocess.Popen[bytes]:
     """It waits for tasks, one a line, and for the end of its stdin."""
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", __name__],
+        [sys.executable, "-I", "-S", "-c", _WAIT, sys.executable, "-P", "-m", __name__],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -65,13 +78,7 @@ def release(watcher: subprocess.Popen[bytes], *, done: bool) -> None:
 
 
 def main() -> None:
-    tasks: list[Task] = []
-    for line in sys.stdin:
-        if line == DONE:
-            return
-        tasks.append(Task.model_validate_json(line))
-    if not tasks:
-        return
+    tasks = [Task.model_validate_json(line) for line in sys.stdin]
     from docker.errors import APIError
 
     from harness.drivers.docker import remains

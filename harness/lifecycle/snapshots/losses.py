@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _SECONDS = 30.0
 _PROCESSES = 'cd /proc && for p in [0-9]*; do { read -r name <"$p/comm" && echo "$p $name"; } 2>/dev/null; done'
+_NEW_EACH_TIME = ("/.harness-", "/systemd-private-")
+"""Under other names after every start: the connection's own folder, and those of units with a PrivateTmp."""
 _TOLD = 8
 """Names of one platform."""
 
@@ -80,7 +82,9 @@ def _see(connection: Connection, folders: Iterable[str]) -> Seen:
         return Seen({})
     lines = done.out.splitlines()
     processes = (line.partition(" ") for line in lines if not line.startswith("/"))
-    entries = frozenset(line for line in lines if line.startswith("/") and "/.harness-" not in line)
+    entries = frozenset(
+        line for line in lines if line.startswith("/") and not any(one in line for one in _NEW_EACH_TIME)
+    )
     return Seen({id: name for id, _, name in processes}, entries)
 
 

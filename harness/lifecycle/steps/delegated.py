@@ -23,12 +23,12 @@ def create(context: Context) -> None:
     context.fleet.create(DELEGATED, missing)
     try:
         _play(context, "create")
+        write_folder(context)
     except BaseException:
         if context.verb not in TRANSIENT:
             with suppress(StepFailed, StepSkipped, HarnessError):
                 destroy(context)
         raise
-    write_folder(context)
 
 
 def destroy(context: Context) -> None:

@@ -16,3 +16,15 @@ def test_the_configuration(host: Host) -> None:
 def test_what_commands_have_made(host: Host) -> None:
     assert host.file("/srv/app/initialised").exists
     assert host.file("/srv/app/count").content_string == "3\n"
+
+
+def test_who_logs_in_is_greeted(host: Host) -> None:
+    name = host.run("hostname").stdout.strip()
+    assert host.file("/etc/motd").content_string == f"Welcome to {name}.\n"
+    assert host.file("/srv/app/index.html").content_string == f"<h1>{name}</h1>\n"
+
+
+def test_the_profile_and_the_folders(host: Host) -> None:
+    assert host.file("/etc/profile.d/app.sh").content_string == "export APP=/srv/app\n"
+    assert host.file("/srv/app").mode == 0o755
+    assert host.file("/var/log/app").mode == 0o750

@@ -85,7 +85,10 @@ class Connection(ConnectionBase):  # type: ignore[misc] # Ansible has no types t
         if sudoable and self._wants_password():
             stdin = self.become.get_option("become_pass").encode() + b"\n" + stdin
         short = not stdin and SHORT.match(cmd) is not None
-        return self._ask({"do": "exec", "command": cmd, "short": short}, stdin)
+        rc, out, err = self._ask({"do": "exec", "command": cmd, "short": short}, stdin)
+        if sudoable and rc != 0:
+            self._refuse_wrong_password(out, err)
+        return rc, out, err
 
     def put_file(self, in_path: str, out_path: str) -> None:
         super().put_file(in_path, out_path)
@@ -118,6 +121,15 @@ class Connection(ConnectionBase):  # type: ignore[misc] # Ansible has no types t
             return False
         probe = "sudo -k -n true" if self.become.name == "sudo" else 'test "$(id -u)" = 0'
         return self._ask({"do": "exec", "command": probe})[0] != 0
+
+    def _refuse_wrong_password(self, out: bytes, err: bytes) -> None:
+        """In the words of Ansible's own plugins: else it would tell that a module's answer is no JSON."""
+        if not self.become or self.become.check_success(out):
+            return
+        if self.become.check_incorrect_password(err):
+            raise AnsibleError(f"Incorrect {self.become.name} password")
+        if self.become.check_missing_password(err):
+            raise AnsibleError(f"Missing {self.become.name} password")
 
     def _ask(self, request: dict[str, Any], stdin: bytes = b"") -> tuple[int, bytes, bytes]:
         assert self._socket is not None
