@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import select
 import signal as signals
 import sys
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING
 
 assert sys.platform != "win32"
 
-from harness.connections.ending import KILL_BELOW, KILL_SESSION, SIGNAL_GROUP, Marked, marked_text
+from harness.connections.ending import KILL_BELOW, KILL_SESSION, SIGNAL_GROUP
 from harness.connections.exec_stream import ExecStream
-from harness.connections.stream import StreamProcess
+from harness.connections.marked import MarkedProcess
 from harness.connections.terminal import END_OF_FILE, TerminalStream
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ class Executor:
             stream.close()
 
 
-class ExecProcess(StreamProcess):
+class ExecProcess(MarkedProcess):
     """Without a PTY.
 
     The daemon ends a stream only when the last holder of it has gone, or two seconds later: so the shell that waits for
@@ -85,23 +84,14 @@ class ExecProcess(StreamProcess):
         *,
         stdin: bool,
     ) -> None:
-        super().__init__(label, description, why_gone)
+        super().__init__(label, description, why_gone, stdin=stdin)
         self._executor = executor
-        self._rc: int | None = None
-        self._writable = stdin
-        self._mark = secrets.token_hex(16)
-        self._marked = Marked(self._mark.encode()), Marked(self._mark.encode())
         self._stream = self._open(text, stdin=stdin)
         try:
             self._leader = self._handshake()
         except BaseException:
             self.kill()
             raise
-
-    def close_stdin(self) -> None:
-        if self._writable:
-            self._writable = False
-            self._stream.close_stdin()
 
     def signal(self, number: int) -> None:
         if self._leader is not None and not self._look():
@@ -116,20 +106,23 @@ class ExecProcess(StreamProcess):
         self._stream.close()
         self._ended_at = self._ended_at or time.monotonic()
 
-    @property
-    def _stdin_open(self) -> bool:
-        return self._writable
-
     def _write_some(self, data: memoryview) -> int:
         if self._ended_at is not None:
             raise BrokenPipeError
         return self._stream.write(data)
 
-    def _has_ended(self) -> bool:
-        return self._ended_at is not None
+    def _end_stdin(self) -> None:
+        self._stream.close_stdin()
+
+    def _has_something(self) -> bool:
+        return self._stream.ahead or bool(select.select([self._stream.descriptor], [], [], 0)[0])
+
+    def _read(self) -> tuple[bytes, bytes, bool]:
+        out, err = self._stream.read()  # which finds the end
+        return out, err, self._stream.ended
 
     def _open(self, text: str, *, stdin: bool) -> ExecStream:
-        return self._executor.stream(["sh", "-c", marked_text(text, self._mark)], stdin=stdin)
+        return self._executor.stream(["sh", "-c", self._marked_text(text)], stdin=stdin)
 
     def _pump(self, until: float | None, *, write: bool = False, also: int | None = None) -> bool:
         if self._ended_at is not None:
@@ -143,21 +136,6 @@ class ExecProcess(StreamProcess):
         poller.poll(pause * 1000)
         self._take()
         return True
-
-    def _take(self) -> None:
-        out, err = self._stream.read()
-        last = self._stream.ended
-        self._out += self._marked[0].feed(out, last=last)
-        self._err += self._marked[1].feed(err, last=last)
-        self._rc = self._marked[0].status
-        if last or (self._rc is not None and self._marked[1].status is not None):
-            self._ended_at = time.monotonic()
-
-    def _look(self) -> bool:
-        """Whether it has ended, as far as it has been heard."""
-        if self._ended_at is None and (self._stream.ahead or select.select([self._stream.descriptor], [], [], 0)[0]):
-            self._take()
-        return self._ended_at is not None
 
     def _status(self) -> int:
         if self._rc is None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import sys
 import time
 from collections.abc import Callable
@@ -13,9 +12,9 @@ from typing import Protocol
 
 assert sys.platform != "win32"
 
-from harness.connections.ending import Marked, marked_text
+from harness.connections.marked import MarkedProcess
 from harness.connections.ssh_stream import SessionStream
-from harness.connections.stream import READY, StreamProcess
+from harness.connections.stream import READY
 from harness.connections.terminal import END_OF_FILE, TerminalStream
 from harness.errors import TransportFailed
 
@@ -30,7 +29,7 @@ class Sessions(Protocol):
     def signal_group(self, leader: int, number: int) -> None: ...
 
 
-class SshProcess(StreamProcess):
+class SshProcess(MarkedProcess):
     """Without a PTY.
 
     sshd tells the status of the shell that waits for the command perhaps before its last words have come, and keeps the
@@ -48,13 +47,9 @@ class SshProcess(StreamProcess):
         *,
         stdin: bool,
     ) -> None:
-        super().__init__(label, description, why_gone)
+        super().__init__(label, description, why_gone, stdin=stdin)
         self._sessions = sessions
-        self._rc: int | None = None
-        self._writable = stdin
-        mark = secrets.token_hex(16)
-        self._marked = Marked(mark.encode()), Marked(mark.encode())
-        self._stream = self._open(text, mark)
+        self._stream = self._open(text)
         try:
             if not stdin:
                 self._stream.write_eof()
@@ -62,11 +57,6 @@ class SshProcess(StreamProcess):
         except BaseException:
             self.kill()
             raise
-
-    def close_stdin(self) -> None:
-        if self._writable:
-            self._writable = False
-            self._stream.write_eof()
 
     def signal(self, number: int) -> None:
         if self._leader is not None and not self._look():
@@ -84,20 +74,23 @@ class SshProcess(StreamProcess):
         if alive and self._leader is not None:
             self._sessions.kill_session(self._leader)
 
-    @property
-    def _stdin_open(self) -> bool:
-        return self._writable
-
     def _write_some(self, data: memoryview) -> int:
         if self._ended_at is not None:
             raise BrokenPipeError
         return self._stream.write(bytes(data))
 
-    def _has_ended(self) -> bool:
-        return self._ended_at is not None
+    def _end_stdin(self) -> None:
+        self._stream.write_eof()
 
-    def _open(self, text: str, mark: str) -> SessionStream:
-        return self._sessions.session(marked_text(text, mark))
+    def _has_something(self) -> bool:
+        return self._stream.has_something
+
+    def _read(self) -> tuple[bytes, bytes, bool]:
+        last = self._stream.ended  # asked first: the other thread may add to it at any time
+        return (*self._stream.read(), last)
+
+    def _open(self, text: str) -> SessionStream:
+        return self._sessions.session(self._marked_text(text))
 
     def _handshake(self) -> int | None:
         """What the login shell's own start files say before is nobody's."""
@@ -120,21 +113,6 @@ class SshProcess(StreamProcess):
         self._take()
         return True
 
-    def _take(self) -> None:
-        last = self._stream.ended
-        out, err = self._stream.read()
-        self._out += self._marked[0].feed(out, last=last)
-        self._err += self._marked[1].feed(err, last=last)
-        self._rc = self._marked[0].status
-        if last or (self._rc is not None and self._marked[1].status is not None):
-            self._ended_at = time.monotonic()
-
-    def _look(self) -> bool:
-        """Whether it has ended, as far as it has been heard."""
-        if self._ended_at is None and self._stream.has_something:
-            self._take()
-        return self._ended_at is not None
-
     def _status(self) -> int:
         """Raises TransportFailed where nobody could tell it any more."""
         if self._rc is None:
@@ -156,7 +134,7 @@ class SshTerminal(SshProcess, TerminalStream):
             with contextlib.suppress(OSError):
                 self._stream.write(END_OF_FILE)
 
-    def _open(self, text: str, mark: str) -> SessionStream:
+    def _open(self, text: str) -> SessionStream:
         return self._sessions.session(text, pty=True)
 
     def _resize(self) -> None:

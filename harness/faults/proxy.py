@@ -142,10 +142,16 @@ class Front:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Its task is known from the very beginning to the very end: what closes waits for it."""
+        if self._closed:
+            writer.close()
+            return
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pair = _Pair(writer)
         self._pairs.add(pair)
         self.traffic.connections += 1
@@ -158,7 +164,6 @@ class Front:
             pass  # whoever is at the other end sees it by its connection
         finally:
             self._pairs.discard(pair)
-            self._tasks.discard(task)
             await _end(pair)
 
     async def _carry(self, pair: _Pair, reader: asyncio.StreamReader) -> None:

@@ -358,13 +358,15 @@ def test_what_is_raised_while_it_runs_ends_the_child(make_job: JobMaker, tmp_pat
     write(job, "test_a.py", f"""
 import os, time
 def test_a():
-    open({str(tmp_path / "pid")!r}, "w").write(str(os.getpid()))
+    with open({str(tmp_path / "new")!r}, "w") as file:
+        file.write(str(os.getpid()))
+    os.rename({str(tmp_path / "new")!r}, {str(tmp_path / "pid")!r})
     time.sleep(60)
 """)  # fmt: skip
 
     def interrupt(line: str) -> None:
         if "collected" in line:
-            poll(lambda _: (tmp_path / "pid").exists() or None, Deadline(20))
+            assert poll(lambda _: (tmp_path / "pid").exists() or None, Deadline(20))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
