@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import base64
+import json
+import shlex
+import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,6 +38,28 @@ def test_keys_and_values_of_a_tree_are_masked() -> None:
     assert mask.tree({"s3cret": ["x s3cret y", 1, None]}) == {MASK: [f"x {MASK} y", 1, None]}
     assert mask.text('{"v": "a\\"b"}') == f'{{"v": "{MASK}"}}'
     assert Mask([""]).text("abc") == "abc"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        shlex.quote,
+        lambda value: value.replace("'", "'\\''"),
+        lambda value: repr([value]),
+        lambda value: repr([value + "'\""]),
+        urllib.parse.quote,
+        urllib.parse.quote_plus,
+        lambda value: json.dumps({"cmd": f"echo {shlex.quote(value)}"}),
+        lambda value: json.dumps(json.dumps([value])),
+        lambda value: base64.b64encode(f"x{value}y".encode()).decode(),
+        lambda value: base64.b64encode(f"me:{value}".encode()).decode(),
+    ],
+)
+def test_quoted_and_encoded_values_are_masked(form: Callable[[str], str]) -> None:
+    value = 'it\'s a "p/s\\s" wörd'
+    masked = Mask([value]).text(form(value))
+    assert MASK in masked
+    assert len(masked) < 40, "nothing of it is left"
 
 
 @given(st.lists(st.text(min_size=1), max_size=3), st.text())

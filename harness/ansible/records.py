@@ -71,7 +71,11 @@ def message(event: TaskEvent, result: Mapping[str, Any]) -> str:
     told = [f"{_item(item)}: {item.get('msg') or item.get('stderr') or 'failed'}" for item in items[:_SHOWN_ITEMS]]
     if "censored" in result:
         told.append(str(result["censored"]))
-    if _lacks_python(result):
+    inner = _modules_of_facts(result)
+    told += [
+        f"{name}: {failed.get('msg') or failed.get('module_stderr') or 'failed'}" for name, failed in inner.items()
+    ]
+    if any(_lacks_python(each) for each in (result, *items, *inner.values())):
         told.append(_NO_PYTHON)
     if missing := _MISSING_PLUGIN.search(said):
         told.append(_NO_PLUGIN.format(_COLLECTIONS.get(missing[1], "the collection that has it")))
@@ -98,6 +102,14 @@ def _stream(result: Mapping[str, Any], name: str) -> str:
 def _item(item: Mapping[str, Any]) -> str:
     label = item.get("_ansible_item_label", item.get("item"))
     return f"item {label}"
+
+
+def _modules_of_facts(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """gather_facts calls others, and says of their failure no more than that there was one."""
+    failed = result.get("failed_modules")
+    return (
+        {name: each for name, each in failed.items() if isinstance(each, Mapping)} if isinstance(failed, dict) else {}
+    )
 
 
 def _lacks_python(result: Mapping[str, Any]) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 # proc(5), stat: after the name, which may hold anything, come state, ppid, pgrp and session. Zombies count as gone.
-_LOOK = """
+LOOK = """
 look() {
 l=; { read -r l <"/proc/$1/stat"; } 2>/dev/null || return 1
 set -- ${l##*) }; parent=$2 group=$3 session=$4
 case $1 in Z | X) return 1;; esac
 }
 """
-KILL_BELOW = f"""{_LOOK}
+"""`look PID`: whether it lives; sets parent, group and session."""
+KILL_BELOW = f"""{LOOK}
 root=$1 own= n=0; look "$root" && own=$session
 kin=" $root " sessions=" "
 while [ $n -lt 200 ]; do
@@ -37,7 +38,7 @@ done
 """SIGKILL to all below the process $1 and to all in their sessions, except its own, until there is nobody.
 
 They are stopped first, so that no shell among them tells that its child was killed."""
-KILL_SESSION = f"""{_LOOK}
+KILL_SESSION = f"""{LOOK}
 root=$1 n=0
 while [ $n -lt 200 ]; do
 n=$((n + 1)) found=
@@ -49,7 +50,7 @@ done
 [ -n "$found" ] || break
 done
 """
-SIGNAL_GROUP = f"""{_LOOK}
+SIGNAL_GROUP = f"""{LOOK}
 look "$1" && kill -"$2" "-$group" 2>/dev/null
 """
 """Signal $2 to the process group of $1."""

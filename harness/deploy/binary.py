@@ -47,6 +47,10 @@ class BinaryRun:
     """Only this of the plan (docs/runner-contract.md, "Parts"); wants `on_state`."""
     on_interrupted: Callable[[str], None] = lambda task_id: None
     """Told the task that had begun and not ended when the runner did."""
+    records: bool = False
+    """The runner is to keep what it writes on the host, until it has been heard to its end."""
+    on_left: Callable[[str], None] = lambda folder: None
+    """Told the folder on the host in which the runner may still be at work, before that is removed."""
 
 
 def run_binary(job: BinaryRun, *, deadline: Deadline, cancellation: Cancellation) -> HostExecutionResult:
@@ -59,6 +63,7 @@ def run_binary(job: BinaryRun, *, deadline: Deadline, cancellation: Cancellation
         stdin=bool(_frames(job)),
         env=job.env,
         on_pushing=job.on_pushing,
+        records=job.records,
     )
     try:
         with (
@@ -69,6 +74,8 @@ def run_binary(job: BinaryRun, *, deadline: Deadline, cancellation: Cancellation
             _settle(job, delivery, process, late, deadline)
             return _run(job, delivery, process, late, deadline)
     finally:
+        if delivery.loose:
+            job.on_left(delivery.folder)
         delivery.close(_LATE if deadline.expired() else _TAIL)
 
 
@@ -106,7 +113,7 @@ def _run(
     error: str | None
     try:
         job.on_event("running")
-        rc, stderr = _listen(job, process, transcript)
+        rc, stderr = _listen(job, delivery, process, transcript)
         if rc < 128:  # else it may have been killed with its script
             delivery.ended()
         error = transcript.verdict(rc, str(job.mask(stderr)))
@@ -141,14 +148,17 @@ def _silence(job: BinaryRun) -> str:
     return ""
 
 
-def _listen(job: BinaryRun, process: Process, transcript: Transcript) -> tuple[int, str]:
+def _listen(job: BinaryRun, delivery: Delivery, process: Process, transcript: Transcript) -> tuple[int, str]:
     frames = _frames(job)
     if frames:
         # A runner that ended before it read them tells why by its exit status.
         with suppress(TransportFailed):
             process.write(b"".join(_frame(one) for one in frames))
-            process.close_stdin()
+            if not job.records:
+                process.close_stdin()
     for line in process.lines():
+        if delivery.heard(line, process):
+            continue
         record = transcript.feed(line)
         if record is not None:
             job.on_record(record)

@@ -19,7 +19,8 @@ from harness.models.results import CompilationResult
 _CHUNK = 1 << 18
 _TAIL = 30.0
 _SCRIPT = r"""
-size=$1 wanted=$2 kept=$3 stdin=$4; shift 4
+size=$1 wanted=$2 kept=$3 stdin=$4 records=$5; shift 5
+usual=$(umask)
 umask 077
 say() { printf 'harness %s\n' "$*"; }
 last() { printf %s "${1##*: }" | tr '\n' ' '; }
@@ -61,13 +62,37 @@ else
         exit 1 ;;
     esac
 fi
+if [ "$records" = yes ]; then
+    rm -f "$folder/records"
+    { read -r line </proc/$$/stat; } 2>/dev/null && {
+        line=${line##*) }; line=${line#* * * }; echo "${line%% *}" >"$folder/session"; }
+    set -- "$@" --records "$folder/records"
+    trap - EXIT
+    trap : HUP INT TERM
+fi
 say running
+umask "$usual"
 if [ "$stdin" = yes ]; then "$folder/runner" "$@"; else "$folder/runner" "$@" </dev/null; fi
 status=$?
+if [ "$records" = yes ]; then
+    trap '' PIPE
+    printf '\nharness ended %s\n' "$status"
+    read -r word
+    case $word in
+    *heard)
+        rm -f "$folder/records" "$folder/session"
+        [ "$keep" = yes ] || rm -rf "$folder" ;;
+    *)
+        (n=0; while [ $n -lt 300 ] && [ -d "$folder" ]; do sleep 2; n=$((n + 1)); done; rm -rf "$folder") \
+            </dev/null >/dev/null 2>&1 & ;;
+    esac
+fi
 [ "$keep" != yes ] || trap - EXIT
 exit $status
 """
-"""/tmp is often mounted noexec: a folder counts once a program has run in it."""
+"""/tmp is often mounted noexec: a folder counts once a program has run in it. Where records are kept they stay until
+somebody says that the runner's end was heard, or ten minutes."""
+_ENDED = b"harness ended "
 
 
 @dataclass
@@ -82,7 +107,11 @@ class Delivery:
     """Whether the runner is to be given something."""
     env: Mapping[str, str]
     on_pushing: Callable[[], None]
+    records: bool = False
+    """The runner keeps what it writes in a file beside it, for when nobody hears it (aftermath.py)."""
     folder: str = ""
+    loose: bool = False
+    """In the folder a runner may be at work of whose end nobody has heard."""
     skipped: bool = False
     """The host had the very same binary already, from before."""
     _done: bool = field(default=False)
@@ -91,7 +120,9 @@ class Delivery:
         """The channel; what comes on it is this class's until `settle` has returned."""
         size, wanted = str(self.binary.binary_size), self.binary.sha256
         kept = (self.connection.kept or {}).get(wanted, "")
-        words = [size, wanted, kept, "yes" if self.stdin else "no", *self.arguments]
+        self.folder, self.loose = kept, bool(kept)
+        flags = ["yes" if flag else "no" for flag in (self.stdin, self.records)]
+        words = [size, wanted, kept, *flags, *self.arguments]
         keep = "" if self.connection.kept is None else "yes"
         return self.connection.start(
             ["/bin/sh", "-c", f"keep={keep}\n{_SCRIPT}", "harness", *words],
@@ -104,6 +135,7 @@ class Delivery:
         """Until the runner runs. Raises DeployFailed: then nothing was run."""
         lines = process.lines()
         word, rest = self._next(lines, process)
+        self.loose = word == "have"
         if word == "nowhere":
             raise DeployFailed(
                 f"{self.host}: no folder for the binary: {rest}",
@@ -115,12 +147,14 @@ class Delivery:
             word, rest = self._next(lines, process)
         else:
             self.on_pushing()
+            self.loose = True
             self._send(process)
             word, rest = self._next(lines, process)
             if word == "unchecked":
                 self._check_here()
                 process.write(b"go\n")
                 word, rest = self._next(lines, process)
+        self.loose = word == "running"
         if word == "damaged":
             raise self._damaged(rest)
         if word != "running":
@@ -128,9 +162,21 @@ class Delivery:
         if self.connection.kept is not None:
             self.connection.kept[self.binary.sha256] = self.folder
 
+    def heard(self, line: bytes, process: Process) -> bool:
+        """Whether this line is the script's: it tells the runner's end. One that was killed is not taken for ended, for
+        what it had started may go on."""
+        status = line.removeprefix(_ENDED).strip()
+        if not self.records or status == line.strip() or not status.isdigit():
+            return False
+        with suppress(TransportFailed):
+            if int(status) < 128:
+                process.write(b"heard\n")
+            process.close_stdin()
+        return True
+
     def ended(self) -> None:
         """The script has come to its end, so that it has tidied up itself."""
-        self._done = True
+        self._done, self.loose = True, False
 
     def close(self, seconds: float = _TAIL) -> None:
         """Remove the folder unless its script has, or it is kept for the next run of the very same binary."""

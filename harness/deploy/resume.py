@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from harness.deploy.ansible_playbook import Excerpt
+from harness.deploy.records import Transcript
 from harness.deploy.state import HostState
 from harness.models.runner import Payload, TaskRecord
 from harness.plan.files import module_name
@@ -34,6 +37,17 @@ class Progress:
     def failed(self) -> bool:
         """A task has failed, and nothing further is to be run whoever runs it."""
         return any(record.status == "failed" and not record.ignored for record in self.records)
+
+
+def progress_of(lines: Iterable[bytes], mask: Callable[[Any], Any]) -> Progress:
+    """What these lines of a runner tell."""
+    progress = Progress()
+    transcript = Transcript(mask=mask, on_state=progress.state.take)
+    for line in lines:
+        transcript.feed(line)
+    progress.records += transcript.tasks
+    progress.interrupted = transcript.running
+    return progress
 
 
 def unsure(payload: Payload, progress: Progress) -> str | None:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from harness.deadline import Deadline
+from harness.deploy.aftermath import end_what_is_left
 from harness.deploy.ansible_playbook import Excerpt
 from harness.deploy.ansible_run import HostRun, route, run_by_ansible
 from harness.deploy.binary import run_binary
 from harness.deploy.binary_only import binary_run
 from harness.deploy.means import Deployed, HostWork, Means
 from harness.deploy.records import task_result
-from harness.deploy.resume import Progress, remaining, unsure
+from harness.deploy.resume import Progress, progress_of, remaining, unsure
 from harness.errors import HarnessError, Interrupted
 from harness.models.results import DecisionRecord, HostExecutionResult
 from harness.models.runner import TaskRecord
@@ -30,6 +31,8 @@ class _Attempt:
     progress: Progress = field(default_factory=Progress)
     result: HostExecutionResult | None = None
     why: str | None = None
+    unsure: str | None = None
+    """Why nobody can say what of the plan was done, or is being done, on the host."""
     spent: float = 0.0
 
 
@@ -93,11 +96,32 @@ def _by_binary(attempt: _Attempt, work: HostWork, means: Means) -> HostExecution
         on_record=recorded,
         on_state=progress.state.take if work.parts else None,
         on_interrupted=interrupted,
+        records=work.parts,
+        on_left=lambda folder: _make_sure(attempt, folder, means),
     )
     deadline = Deadline(means.deadline.remaining() * _SHARE)
     result = run_binary(job, deadline=deadline, cancellation=means.cancellation)
     means.on_push(work.binary.binary_size)
     return result
+
+
+def _make_sure(attempt: _Attempt, folder: str, means: Means) -> None:
+    """That nothing of the binary works on the host any more, and what it had done by then."""
+    work, heard = attempt.work, attempt.progress
+    try:
+        lines = end_what_is_left(
+            work.endpoint, work.host, folder, deadline=means.deadline, cancellation=means.cancellation
+        )
+    except HarnessError as error:
+        attempt.unsure = error.message
+        return
+    if lines is None:
+        if heard.began is work.parts:  # where there are no parts and something has begun, SSH does not go on anyway
+            attempt.unsure = "what the runner did when nobody heard it is written nowhere"
+        return
+    attempt.progress = progress_of(lines, means.mask)
+    for record in attempt.progress.records[len(heard.records) :]:
+        means.on_record(work.host, record)
 
 
 def _settled(attempt: _Attempt) -> HostExecutionResult | None:
@@ -106,10 +130,12 @@ def _settled(attempt: _Attempt) -> HostExecutionResult | None:
     if attempt.why is None:
         assert result is not None
         return result.model_copy(update={"decisions": [_first(work)]})
-    if not progress.began:
+    if not progress.began and attempt.unsure is None:
         return None
     if progress.failed:
         words = attempt.why
+    elif attempt.unsure is not None:
+        words = f"{attempt.why}\n{attempt.unsure}: SSH does not go on, for nothing is to be done twice"
     elif (task := unsure(work.payload, progress)) is not None:
         words = (
             f"{attempt.why}\nthe task {task!r} was cut off, and nobody knows what it had done: it is not run again,"

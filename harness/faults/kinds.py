@@ -28,6 +28,16 @@ class Kind:
     own: frozenset[str] = field(default_factory=frozenset)
     owned: bool = True
     """Only for platforms that a driver made: this would harm a machine that somebody lives on."""
+    needs: str | None = None
+    """`module.name` of what says why this machine cannot do it, or None."""
+
+    def unavailable(self) -> str | None:
+        """Why it cannot be done on this machine, in words; None where it can."""
+        if self.needs is None:
+            return None
+        module, _, name = self.needs.partition(".")
+        judge: Callable[[], str | None] = getattr(importlib.import_module(f"harness.faults.{module}"), name)
+        return judge()
 
     def inject(self, target: Target, fault: Fault) -> Undo:
         """Raises HarnessError where it cannot be done."""
@@ -61,7 +71,10 @@ KINDS: Mapping[str, Kind] = {
         "clock.skew", "the clock is `offset_seconds` ahead",
         capability=Capability.OWN_CLOCK, own=frozenset({"offset_seconds"}),
     ),
-    "out-of-memory": Kind("memory.exhausted", "the runner is killed, as the kernel does", moments=("run",)),
+    "out-of-memory": Kind(
+        "memory.exhausted", "no memory is left for the runner, and the kernel kills",
+        moments=("run",), needs="memory.unavailable",
+    ),
     "target-killed": Kind("life.killed", "the platform dies", capability=Capability.REBOOT),
     "target-frozen": Kind("life.frozen", "the platform's processes stand still", capability=Capability.FREEZE),
 }  # fmt: skip

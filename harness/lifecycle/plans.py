@@ -11,6 +11,7 @@ from harness import registry
 from harness.deploy.means import RunArguments
 from harness.errors import HarnessError, InvalidInput, Problem, UsageError
 from harness.lifecycle.failures import Stage, StepFailed, describe
+from harness.lifecycle.strategy_check import module_problems, parts_problems
 from harness.models.plan import Plan
 from harness.models.runner import Payload
 from harness.models.scenario import CompilerChoice, Scenario
@@ -48,10 +49,10 @@ def _read(scenario: Scenario, path: Path, compiler: CompilerChoice, validate: bo
     from harness.scenario.outcomes import check_outcomes
 
     ours = path == scenario.provisioner.plan
+    honours = registry.compiler(compiler.name).honours()
     warnings: Sequence[Problem] = ()
     if validate:
         platforms = [platform.name for platform in scenario.platforms]
-        honours = registry.compiler(compiler.name).honours()
         checked = check_file(
             path,
             honours=honours,
@@ -60,6 +61,7 @@ def _read(scenario: Scenario, path: Path, compiler: CompilerChoice, validate: bo
             by_ansible=scenario.by_ansible(),
         )
         plan, problems = checked.plan, list(checked.errors)
+        problems += module_problems(scenario, path, plan, honours)
         if ours:
             source = scenario.verifier.expected or path
             problems += check_outcomes(scenario.verifier.expected_outcomes, plan, source=source)
@@ -69,7 +71,7 @@ def _read(scenario: Scenario, path: Path, compiler: CompilerChoice, validate: bo
     else:
         plan = read_plan(path)
     wanted = run_options(plan)
-    return CheckedPlan(
+    found = CheckedPlan(
         path=path,
         plan=plan,
         digest=hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -79,6 +81,12 @@ def _read(scenario: Scenario, path: Path, compiler: CompilerChoice, validate: bo
         # That a prepare or cleanup plan is for some platforms only is nothing to warn of.
         warnings=tuple(str(warning) for warning in warnings) if ours else (),
     )
+    if validate and not honours.parts:
+        hosts = [platform.name for platform in scenario.platforms]
+        payloads = payloads_of(scenario, found, hosts, scenario.provisioner.secrets)
+        if problems := parts_problems(scenario, path, payloads, compiler.name):
+            raise InvalidInput(str(path), problems)
+    return found
 
 
 def slices_of(scenario: Scenario, secrets: Collection[str]) -> list[Payload]:

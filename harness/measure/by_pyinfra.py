@@ -148,16 +148,16 @@ def _run(folder: Path, endpoints: Mapping[str, Ssh], work: Mapping[str, list[Ope
 def _socket(endpoint: Ssh) -> Iterator[int | None]:
     """A descriptor that leads to sshd where a command has to be asked for it: pyinfra has no way of its own to be
     passed one. It counts for the whole process, not between the first connection and the last result."""
-    if sys.platform == "win32" or endpoint.proxy_command is None:
-        yield None
-        return
-    from harness.connections.ssh_proxy import Proxy
+    if sys.platform != "win32" and endpoint.proxy_command is not None:
+        from harness.connections.ssh_proxy import Proxy
 
-    proxy = Proxy(endpoint)
-    try:
-        yield proxy.socket.fileno()
-    finally:
-        proxy.close()
+        proxy = Proxy(endpoint)
+        try:
+            yield proxy.socket.fileno()
+        finally:
+            proxy.close()
+    else:
+        yield None
 
 
 def _data(endpoint: Ssh) -> dict[str, Any]:

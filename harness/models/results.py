@@ -84,6 +84,9 @@ class HostExecutionResult(Model):
 
 
 class PerformanceMetrics(Model):
+    """`network_requests`: binaries that were pushed; `data_transferred`: their bytes. Neither output nor Ansible's own
+    traffic is counted here; `harness bench` counts all that passes."""
+
     total_execution_time: Duration
     ssh_baseline_time: Duration | None = None
     improvement_factor: float | None = None

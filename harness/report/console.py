@@ -146,9 +146,10 @@ class ConsoleObserver:
         mark = "warning" if result == "warning" else "failed"
         where = f"{finding.where}: " if finding.where else ""
         self._screen.line([])
-        self._screen.line(
-            [(_RESULTS[mark], f"    {self._screen.marks[mark]} "), ("bold", where), ("", finding.message)]
-        )
+        first, *more = finding.message.splitlines() or [""]
+        self._screen.line([(_RESULTS[mark], f"    {self._screen.marks[mark]} "), ("bold", where), ("", first)])
+        for line in more:
+            self._screen.line([("", f"      {line}")])
         for label, value in (("expected", finding.expected), ("actual", finding.actual)):
             if value is not None:
                 for number, line in enumerate(_tail(value)):

@@ -78,6 +78,8 @@ class FaultReader:
             self._problem((*at, "kind"), f"{what}: the driver {platform.driver} did not make it, and does it no harm")
         elif kind.capability is not None and kind.capability not in capabilities:
             self._problem((*at, "kind"), f"{what}: the driver {platform.driver} lacks {kind.capability.value}")
+        elif (why := kind.unavailable()) is not None:
+            self._problem((*at, "kind"), f"{what}: {why}")
 
     def _problem(self, at: Keys, words: str) -> None:
         self.problems.append(Problem(self.where(at), words))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -72,7 +73,17 @@ def test_the_runner_is_killed_for_want_of_memory(project: Project) -> None:
     assert ended == "error"
     assert "killed by signal 9" in said
     assert "'second'" in said
+    assert list(Path("/sys/fs/cgroup").glob("**/harness-memory-*")) == []
     clean(project)
+
+
+def test_without_a_memory_controller_it_is_refused(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.faults.memory._controller", lambda: None)
+    scenario(project, {"kind": "out-of-memory", "after_task": "first"}, tasks=SLOW)
+    result = project.run("test")
+    assert result.code == 2
+    assert "out-of-memory cannot be done to node1: this machine has no memory controller" in result.text
+    assert "created by" not in result.text
 
 
 def test_the_platform_dies_at_work(project: Project) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from harness.compile.reference import ReferenceCompiler
 from harness.models.results import Fail, TestReport, Warning
-from tests.projects import Project
+from tests.projects import Project, task
 from tests.shipped import copy_scenarios
 
 pytestmark = [pytest.mark.ansible, pytest.mark.sandbox, pytest.mark.ssh, pytest.mark.cargo]
@@ -42,3 +44,25 @@ def test_the_scenarios_pass(project: Project) -> None:
     routes = {host.host: host.decisions[0].route for host in execution.host_results}
     assert routes == {"node1": "Ansible over ssh", "node2": None}
     assert execution.deployment_strategy_used.tag == "ForceSSH"
+
+
+def test_what_no_strategy_can_do_is_refused_before_anything_is_made(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks = [task("a", "true"), {**task("b", ""), "module": "nonesuch.at_all.thing", "args": {}}]
+    project.scenario(tasks=tasks, provisioner={"strategy": "hybrid"})
+    ended = project.run("test")
+    assert ended.code == 2
+    assert "tasks[1].module: the module 'nonesuch.at_all.thing' is known neither to the compiler" in ended.text
+    assert "ansible-galaxy collection install nonesuch.at_all" in ended.text
+    project.scenario(tasks=[tasks[0], {**tasks[1], "module": "ping"}], provisioner={"strategy": "hybrid"})
+    project.passes("syntax")
+    honoured = ReferenceCompiler().honours()
+    monkeypatch.setattr(ReferenceCompiler, "honours", lambda self: replace(honoured, parts=False))
+    ended = project.run("test")
+    assert ended.code == 2
+    assert "runners of the compiler reference cannot run a plan in parts" in ended.text
+    assert "strategies that work: ssh-fallback" in ended.text
+    assert "create" not in ended.text
+    project.scenario(tasks=[tasks[0], {**tasks[1], "module": "ping"}], provisioner={"strategy": "ssh-fallback"})
+    project.passes("syntax")

@@ -1,12 +1,17 @@
 //! Secrets never leave the runner: each known value is replaced in every text before it is written.
 
 use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use runner_modules::Fields;
 use serde_json::Value;
+
+use crate::template::quoted;
 
 const STARS: &str = "********";
 /// A line of a long secret that is shorter than this is no secret of its own ("}" of a JSON key file).
 const SHORTEST_LINE: usize = 4;
+/// What base64 makes of a secret within a longer text is told from other text by no fewer letters.
+const SHORTEST_CORE: usize = 6;
 
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Mask {
@@ -27,11 +32,14 @@ impl Mask {
             }
             for text in [secret, trimmed] {
                 if text.len() >= SHORTEST_LINE {
-                    let encoded = base64::engine::general_purpose::STANDARD.encode(text);
-                    patterns.push(encoded.trim_end_matches('=').to_owned());
+                    patterns.push(STANDARD.encode(text).trim_end_matches('=').to_owned());
                 }
+                patterns.extend(cores(text));
             }
         }
+        // As shells, Python and addresses write them.
+        let quoted: Vec<String> = patterns.iter().flat_map(|text| quotations(text)).collect();
+        patterns.extend(quoted);
         // As JSON writes them, and JSON within JSON.
         for _ in 0..2 {
             let escaped: Vec<String> = patterns.iter().flat_map(|text| escapes(text)).collect();
@@ -69,6 +77,44 @@ impl Mask {
     }
 }
 
+/// A text as it stands between the quotes of `shlex.quote` (and so of the filter `quote`), as people quote by hand, as in
+/// Python's repr, and in an address, where a slash may be told from other letters or not.
+fn quotations(text: &str) -> Vec<String> {
+    let both = quoted(&format!("{text}'\""));
+    let own = quoted(text);
+    let mut found = vec![
+        text.replace('\'', "'\"'\"'"),
+        text.replace('\'', "'\\''"),
+        both[1..both.len() - "\\'\"'".len()].to_owned(),
+        own[1..own.len() - 1].to_owned(),
+    ];
+    for safe in ["-_.~", "-_.~/"] {
+        let encoded = percent(text, safe);
+        found.push(encoded.replace("%20", "+"));
+        found.push(encoded);
+    }
+    found
+}
+
+fn percent(text: &str, safe: &str) -> String {
+    let letter = |byte: u8| {
+        let plain = byte.is_ascii_alphanumeric() || safe.as_bytes().contains(&byte);
+        if plain { char::from(byte).to_string() } else { format!("%{byte:02X}") }
+    };
+    text.bytes().map(letter).collect()
+}
+
+/// What base64 makes of a text that stands one or two bytes into a longer one, or of three more; of a text before others
+/// too: the letters that depend on nothing around it.
+fn cores(text: &str) -> Vec<String> {
+    let core = |offset: usize| {
+        let encoded = STANDARD.encode([&vec![0; offset], text.as_bytes()].concat());
+        let (from, to) = ((offset * 8).div_ceil(6), (offset + text.len()) * 8 / 6);
+        encoded.get(from..to).filter(|core| core.len() >= SHORTEST_CORE).map(str::to_owned)
+    };
+    (0..3).filter_map(core).collect()
+}
+
 /// A text as it stands between the quotes of JSON: as serde writes it and as Python does.
 fn escapes(text: &str) -> [String; 2] {
     let value = Value::from(text);
@@ -85,7 +131,7 @@ mod tests {
         let secret = "pa\"ss\\wörd\n";
         let mask = Mask::new([secret, "12345"]);
         let inner = json!({"k": secret.trim()}).to_string();
-        let encoded = base64::engine::general_purpose::STANDARD.encode(secret.trim());
+        let encoded = STANDARD.encode(secret.trim());
         let value = json!({
             "plain": format!("x{secret}y"), "trimmed": secret.trim(), "json": inner, "b64": encoded,
             "number": 12345, secret: [secret], "other": 1234,
@@ -93,6 +139,28 @@ mod tests {
         let text = mask.value(&value).to_string();
         assert!(!text.contains("ss") && !text.contains("12345") && !text.contains(&encoded), "{text}");
         assert!(text.contains("1234"));
+    }
+
+    #[test]
+    fn quoted_and_encoded_forms_disappear() {
+        let secret = "it's a \"p/ss\" wörd";
+        let mask = Mask::new([secret]);
+        let user = STANDARD.encode(format!("me:{secret} and more"));
+        let forms = [
+            r#"echo 'it'"'"'s a "p/ss" wörd' x"#,
+            r#"echo 'it'\''s a "p/ss" wörd' x"#,
+            r#"{'k': 'it\'s a "p/ss" wörd'}"#,
+            "u=it%27s%20a%20%22p/ss%22%20w%C3%B6rd&",
+            "u=it%27s+a+%22p%2Fss%22+w%C3%B6rd&",
+            &user,
+        ];
+        for form in forms {
+            for text in [form.to_owned(), Value::from(form).to_string()] {
+                let masked = mask.text(&text);
+                assert!(masked.contains(STARS) && !masked.contains("ss") && masked.len() < text.len(), "{masked}");
+            }
+        }
+        assert!(Mask::new(["plain123"]).patterns.len() <= 5, "a plain one has few forms");
     }
 
     #[test]

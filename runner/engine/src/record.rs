@@ -1,5 +1,6 @@
 //! What the runner writes: JSON lines, each flushed, with every known secret masked.
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
@@ -46,8 +47,10 @@ pub(crate) struct Counts {
     pub ignored: u64,
 }
 
-pub(crate) struct Recorder<W> {
+pub(crate) struct Recorder<'a, W> {
     out: W,
+    /// Has every line before `out` has it.
+    records: Option<&'a File>,
     mask: Mask,
     pub counts: Counts,
 }
@@ -56,16 +59,19 @@ fn span(duration: Duration) -> Value {
     json!({"secs": duration.as_secs(), "nanos": duration.subsec_nanos()})
 }
 
-impl<W: Write> Recorder<W> {
-    pub(crate) fn new(out: W, mask: Mask) -> Self {
-        Self { out, mask, counts: Counts::default() }
+impl<'a, W: Write> Recorder<'a, W> {
+    pub(crate) fn new(out: W, records: Option<&'a File>, mask: Mask) -> Self {
+        Self { out, records, mask, counts: Counts::default() }
     }
 
     fn line(&mut self, value: &Value) -> io::Result<()> {
         let mut line = value.to_string();
         line.push('\n');
+        // Whoever listens is told what has ended all the same.
+        let kept = self.records.map_or(Ok(()), |mut file| file.write_all(line.as_bytes()));
         self.out.write_all(line.as_bytes())?;
-        self.out.flush()
+        self.out.flush()?;
+        kept
     }
 
     /// # Errors

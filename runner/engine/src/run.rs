@@ -1,6 +1,7 @@
 //! A whole run: plays in order, tasks in the payload's order, handlers at the end of each play.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -26,6 +27,8 @@ pub struct Options {
     pub diff: bool,
     /// Write what each task leaves to later ones.
     pub state: bool,
+    /// Where every line is written as well, and first.
+    pub records: Option<File>,
     /// Run only this.
     pub part: Option<Part>,
 }
@@ -40,7 +43,7 @@ enum Flow {
 /// Runs a payload and returns the exit status.
 ///
 /// # Errors
-/// When nobody reads what it writes any more; nothing further was run then.
+/// When nobody reads what it writes any more, or it cannot be kept; nothing further was run then.
 pub fn run(
     payload: &Payload,
     sha256: &str,
@@ -65,7 +68,7 @@ pub fn run(
         options,
         world: Arc::new(world),
         gathered: options.part.as_ref().map(Part::gathered).unwrap_or_default(),
-        recorder: Recorder::new(out, mask),
+        recorder: Recorder::new(out, options.records.as_ref(), mask),
         failed: false,
     };
     if let Some(part) = &options.part {
@@ -88,7 +91,7 @@ struct Runner<'a, W> {
     options: &'a Options,
     world: Arc<World>,
     gathered: Gathered,
-    recorder: Recorder<W>,
+    recorder: Recorder<'a, W>,
     failed: bool,
 }
 

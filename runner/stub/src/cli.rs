@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use lexopt::prelude::*;
 
 pub(crate) const HELP: &str = "\
@@ -13,6 +15,7 @@ Usage: runner [OPTIONS]
   --check           say what would change, change nothing
   --diff            show what changes in files
   --state           also write what each task leaves to later ones, unmasked
+  --records FILE    write every line into this file too, before it is written to stdout; it must not exist
   --part            run the part that a frame on stdin names, from the state that it brings
   --verify          check the payload, run nothing
   --honours         the modules, arguments and keywords that this runner honours, as JSON
@@ -30,6 +33,7 @@ pub(crate) struct Invocation {
     pub(crate) check: bool,
     pub(crate) diff: bool,
     pub(crate) state: bool,
+    pub(crate) records: Option<PathBuf>,
     pub(crate) part: bool,
     pub(crate) verify: bool,
 }
@@ -56,6 +60,7 @@ fn read(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
             Long("check") | Short('C') => run.check = true,
             Long("diff") | Short('D') => run.diff = true,
             Long("state") => run.state = true,
+            Long("records") => run.records = Some(parser.value()?.into()),
             Long("part") => run.part = true,
             Long("verify") => run.verify = true,
             Long("honours") => return Ok(Command::Honours),
@@ -82,12 +87,12 @@ mod tests {
     #[test]
     fn options() {
         let Ok(Command::Run(run)) =
-            parsed(&["--host=a", "--tags", "x,y", "--tags", "z", "--skip-tags", "q", "--check"])
+            parsed(&["--host=a", "--tags", "x,y", "--tags", "z", "--skip-tags", "q", "--check", "--records=/r"])
         else {
             panic!("not a run");
         };
         assert_eq!((run.host.as_deref(), run.tags.len(), run.skip_tags.len()), (Some("a"), 3, 1));
-        assert!(run.check && !run.diff);
+        assert!(run.check && !run.diff && run.records.is_some());
         assert!(parsed(&["--nonsense"]).is_err() && parsed(&["--host"]).is_err() && parsed(&["word"]).is_err());
         assert!(matches!(parsed(&["--version"]), Ok(Command::Version)));
     }

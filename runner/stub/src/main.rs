@@ -3,8 +3,9 @@
 mod cli;
 mod frame;
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use cli::{Command, Invocation};
@@ -43,6 +44,7 @@ fn start() -> Result<u8, String> {
     let host = choose_host(&invocation, &payload)?;
     let secrets = frame::read(io::stdin(), &payload.secrets)?;
     let part = if invocation.part { Some(Part::parse(&frame::part(io::stdin())?, &payload)?) } else { None };
+    let records = invocation.records.as_deref().map(new_file).transpose()?;
     runner_modules::process::watch_signals();
     let options = Options {
         host,
@@ -50,6 +52,7 @@ fn start() -> Result<u8, String> {
         check: invocation.check,
         diff: invocation.diff,
         state: invocation.state || invocation.part,
+        records,
         part,
     };
     match run(&payload, &embedded.sha256, secrets, &options, io::stdout().lock()) {
@@ -68,6 +71,15 @@ fn say(text: &str) -> Result<u8, String> {
         Ok(()) => Ok(0),
         Err(error) => Err(format!("cannot write: {error}")),
     }
+}
+
+/// It may hold secrets: nobody else's to read, and nothing that somebody has laid there.
+fn new_file(path: &Path) -> Result<File, String> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| format!("cannot make {}: {error}", path.display()))
 }
 
 /// The file that this process runs from. On Linux by the kernel's link, which holds when the name is gone.

@@ -81,6 +81,19 @@ fn the_state_is_written_when_asked_for() {
 }
 
 #[test]
+fn every_line_is_kept_in_a_file_too() {
+    let runner = Runner::new(&plan());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("records");
+    let arguments = ["--state", "--records", file.to_str().unwrap()];
+    let ran = runner.run(&arguments);
+    assert!(ran.text.contains("\"report\""));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), ran.text);
+    let again = runner.run(&arguments);
+    assert_eq!((again.status, again.text.as_str()), (2, ""), "nothing that lies there already is written to");
+}
+
+#[test]
 fn a_part_that_the_plan_has_not_is_refused() {
     let runner = Runner::new(&plan());
     for wrong in [

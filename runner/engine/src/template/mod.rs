@@ -9,6 +9,8 @@ mod python;
 mod tests;
 mod text;
 
+pub(crate) use python::quoted;
+
 #[cfg(test)]
 mod expectations;
 

@@ -45,7 +45,8 @@ pub(super) fn repr(value: &Value) -> Result<String, Error> {
     })
 }
 
-fn quoted(text: &str) -> String {
+/// Python's `repr` of a text.
+pub(crate) fn quoted(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut out = String::from(quote);
     for letter in text.chars() {
