@@ -130,7 +130,10 @@ def _mount_overlay(
         if not os.path.isdir(target):
             return  # gone from the host meanwhile, and its mount point with it
         # A file system that cannot be a lower layer (some FUSE and network ones): readable, and nothing more.
-        kernel.mount(_at(host.layers[overlay[0]][-1]), target, None, kernel.MS_BIND)
+        try:
+            kernel.mount(_at(host.layers[overlay[0]][-1]), target, None, kernel.MS_BIND)
+        except FileNotFoundError:
+            return  # the same, in the moment between
         _remount(target, kernel.MS_RDONLY | kernel.MS_NODEV | kernel.MS_NOSUID)
 
 

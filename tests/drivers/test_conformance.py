@@ -8,11 +8,12 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from harness.connections import open_connection
 from harness.connections.base import Connection
@@ -74,12 +75,18 @@ class World:
             finally:
                 process.kill()
 
-    def needs(self, capability: Capability) -> None:
-        if capability not in self.driver.capabilities:
-            pytest.skip(f"the {self.subject.name} driver has no {capability}; that it says so is tested")
+
+def of(subjects: Iterable[Subject]) -> list[ParameterSet]:
+    return [pytest.param(subject, id=subject.name, marks=subject.marks) for subject in subjects]
 
 
-@pytest.fixture(params=[pytest.param(subject, id=name, marks=subject.marks) for name, subject in SUBJECTS.items()])
+def having(capability: Capability) -> pytest.MarkDecorator:
+    """For the drivers that have it; that the others say so is tested, too."""
+    able = of(subject for subject in SUBJECTS.values() if capability in subject.driver().capabilities)
+    return pytest.mark.parametrize("world", able, indirect=True)
+
+
+@pytest.fixture(params=of(SUBJECTS.values()))
 def world(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     subject: Subject = request.param
     monkeypatch.setenv("HARNESS_FAKE", "1")
@@ -231,8 +238,8 @@ echo later >state/later; mkdir state/sub; echo other >state/sub/deep
 LOOK = "cd state && for f in . * */*; do [ -L $f ] && readlink $f || stat -c '%n %a %F' $f; done; cat changed sub/deep"
 
 
+@having(Capability.SNAPSHOT)
 def test_revert_undoes_everything_after_the_snapshot(world: World) -> None:
-    world.needs(Capability.SNAPSHOT)
     with world.open() as site:
         [instance] = world.create(site, "one")
         with world.connect(site, instance) as connection:
@@ -254,8 +261,8 @@ def test_revert_undoes_everything_after_the_snapshot(world: World) -> None:
         assert record_of(world, instance).status == "running"
 
 
+@having(Capability.SNAPSHOT)
 def test_snapshots_are_listed_replaced_and_deleted(world: World) -> None:
-    world.needs(Capability.SNAPSHOT)
     with world.open() as site:
         [instance] = world.create(site, "one")
         for content in ("first", "second"):
@@ -276,8 +283,8 @@ def test_snapshots_are_listed_replaced_and_deleted(world: World) -> None:
             assert connection.run("cat file").out == "second\n", "a revert that fails changes nothing"
 
 
+@having(Capability.SNAPSHOT)
 def test_later_run_begins_from_a_snapshot(world: World) -> None:
-    world.needs(Capability.SNAPSHOT)
     key = "0123456789abcdef" * 4
     with world.open() as site:
         [instance] = world.create(site, "one")
@@ -312,8 +319,8 @@ def test_later_run_begins_from_a_snapshot(world: World) -> None:
             assert connection.run(LOOK).stdout == before, "who lies on it keeps what it has"
 
 
+@having(Capability.SNAPSHOT)
 def test_origin_tells_what_a_platform_begins_as(world: World) -> None:
-    world.needs(Capability.SNAPSHOT)
     with world.open() as site, world.open(scenario="another") as other:
         origin = site.origin(world.subject.spec("one"))
         assert origin.digest
@@ -321,8 +328,8 @@ def test_origin_tells_what_a_platform_begins_as(world: World) -> None:
         assert world.instances() == []
 
 
+@having(Capability.REBOOT)
 def test_files_outlive_stop_start_and_reboot(world: World) -> None:
-    world.needs(Capability.REBOOT)
     with world.open() as site:
         [instance] = world.create(site, "one")
         with world.connect(site, instance) as connection:
@@ -344,8 +351,8 @@ def test_files_outlive_stop_start_and_reboot(world: World) -> None:
         assert record_of(world, instance).status == "running"
 
 
+@having(Capability.FREEZE)
 def test_frozen_processes_stand_still(world: World) -> None:
-    world.needs(Capability.FREEZE)
     with world.open() as site:
         [instance] = world.create(site, "one")
         with (
@@ -410,8 +417,8 @@ def test_reap_takes_what_a_dead_run_left_and_nothing_else(world: World) -> None:
             assert connection.run("echo alive").out == "alive\n"
 
 
+@having(Capability.ISOLATED)
 def test_isolated_means_isolated(world: World, tmp_path: Path) -> None:
-    world.needs(Capability.ISOLATED)
     (tmp_path / "witness").write_text("as it was")
     with world.open() as site:
         [instance] = world.create(site, "one")
@@ -426,8 +433,8 @@ _SERVE = "import http.server as h; h.HTTPServer(('', 8097), h.SimpleHTTPRequestH
 _REACH = "import socket, sys; socket.create_connection((sys.argv[1], 8097), timeout=1)"
 
 
+@having(Capability.PARTITION)
 def test_a_partition_cuts_the_network_and_heals(world: World) -> None:
-    world.needs(Capability.PARTITION)
     with world.open() as site:
         one, two = world.create(site, "one", "two")
         with (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from docker.errors import ImageNotFound
 
 from harness import daemon
 from harness.drivers.base import PlatformSpec, RunId, ScenarioRef
@@ -56,7 +58,8 @@ class Hub:
         for row in self.client.images(name=f"{self.url}/things/tiny"):
             for name in [*(row["RepoTags"] or []), *(row["RepoDigests"] or [])]:
                 if name.startswith(self.url) and not name.endswith("<none>"):
-                    self.client.remove_image(name, force=True)
+                    with contextlib.suppress(ImageNotFound):  # its last tag took the digest with it
+                        self.client.remove_image(name, force=True)
 
     def find(self, options: DockerOptions) -> tuple[str, list[str]]:
         said: list[str] = []
@@ -65,7 +68,7 @@ class Hub:
 
     def publish(self, addition: bytes) -> None:
         """A new image under the same name: a program that needs nothing beside it."""
-        content = Path("/sbin/ldconfig").read_bytes() + addition
+        content = Path("/sbin/ldconfig").read_bytes() + addition + os.urandom(16)  # a layer that no daemon has
         self.client.import_image_from_data(
             _tar(content), repository="harness-local/registry-test", tag="1", changes=['CMD ["/program", "--version"]']
         )
@@ -105,15 +108,17 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         (folder / "log").open("wb") as log,
         subprocess.Popen([program, "serve", str(folder / "config.yml")], stdout=log, stderr=log) as process,
     ):
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            time.sleep(0.05)
-        hub = Hub(f"127.0.0.1:{port}", client)
-        hub.publish(b"first")
-        yield hub
-        hub.forget()
-        process.terminate()
+        try:
+            for _ in range(200):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                    break
+                time.sleep(0.05)
+            hub = Hub(f"127.0.0.1:{port}", client)
+            hub.publish(b"first")
+            yield hub
+            hub.forget()
+        finally:
+            process.terminate()
     client.close()
 
 
