@@ -6,6 +6,8 @@ It is non-blocking, and `descriptor` is there to be polled.
 from __future__ import annotations
 
 import contextlib
+import os
+import select
 import socket
 import ssl
 import sys
@@ -100,9 +102,31 @@ class _Tls(_Socket):
         return self._raw.pending() > 0
 
     def end_stdin(self) -> None:
-        # It is sent at once; Python then looks for the peer's, which comes at the end of the stream.
-        with contextlib.suppress(ssl.SSLError):
-            self._raw.unwrap()
+        # `unwrap` sends it at once and then looks for the peer's, which comes at the end of the stream; output that it
+        # finds instead would be lost (SSL_shutdown(3)). So meanwhile OpenSSL has a socket on which nothing ever comes.
+        quiet, sent = socket.socketpair()
+        with quiet, sent:
+            quiet.setblocking(False)
+            sent.setblocking(False)
+            aside = os.dup(self.descriptor)
+            try:
+                os.dup2(quiet.fileno(), self.descriptor, inheritable=False)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    self._raw.unwrap()
+            finally:
+                os.dup2(aside, self.descriptor, inheritable=False)
+                os.close(aside)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    self._send_as_it_is(sent.recv(1 << 16))
+
+    def _send_as_it_is(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[os.write(self.descriptor, left) :]
+            except BlockingIOError:
+                select.select([], [self.descriptor], [])
 
     def _peeked(self) -> bytes:
         try:

@@ -26,6 +26,8 @@ _PATIENCE = 30.0
 """Seconds that a call of ours into the loop may take."""
 _KNOCK = 0.5
 """Seconds between two looks at an address that refuses."""
+_TURNS = 5
+"""Of the loop: what the kernel had accepted in the last moment becomes a connection, and is closed."""
 _CLOSING = 1.0
 _LINGER = 5.0
 """Seconds that an end that reads no more is given for what is still to be written to it."""
@@ -141,6 +143,8 @@ class Front:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Its task is known from the very beginning to the very end: what closes waits for it."""
