@@ -259,7 +259,7 @@ async def _end(pair: _Pair) -> None:
     for writer in writers:
         try:
             await asyncio.wait_for(writer.wait_closed(), _LINGER)
-        except (OSError, TimeoutError):
+        except (OSError, TimeoutError, asyncio.CancelledError):  # called off while it closes: at once, then
             writer.transport.abort()
     if pair.process is not None and pair.process.returncode is None:
         with suppress(ProcessLookupError, PermissionError):
