@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Generator
 
 import pytest
 
 OPTION = "--require-markers"
+
+
+@pytest.fixture(scope="module")
+def cut_connections() -> Generator[None]:
+    """For modules that cut connections: what asyncio then forgets to close is collected here, not in a later test."""
+    yield
+    gc.collect()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -25,7 +25,13 @@ from tests.machines import Machine, machine
 if sys.platform == "win32" or shutil.which("ssh-keygen") is None:
     pytest.skip("needs OpenSSH", allow_module_level=True)
 
-pytestmark = [pytest.mark.ssh, pytest.mark.sandbox, pytest.mark.root]
+pytestmark = [
+    pytest.mark.ssh,
+    pytest.mark.sandbox,
+    pytest.mark.root,
+    pytest.mark.usefixtures("cut_connections"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,11 @@ import pytest
 from harness.faults.proxy import Address, Front, Proxy
 from harness.models.shaping import Shaping
 
+pytestmark = [
+    pytest.mark.usefixtures("cut_connections"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
 
 @contextmanager
 def echo() -> Iterator[int]:

@@ -12,7 +12,13 @@ import pytest
 from harness import registry
 from tests.projects import Project, task
 
-pytestmark = [pytest.mark.cargo, pytest.mark.sandbox, pytest.mark.root]
+pytestmark = [
+    pytest.mark.cargo,
+    pytest.mark.sandbox,
+    pytest.mark.root,
+    pytest.mark.usefixtures("cut_connections"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 SEQUENCE = ["create", "converge", "side_effect", "destroy"]
 SLOW = [task("first", "sleep 0.3"), task("second", "sleep 5"), task("third", "true")]
