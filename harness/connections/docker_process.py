@@ -84,7 +84,7 @@ class ExecProcess(MarkedProcess):
         *,
         stdin: bool,
     ) -> None:
-        super().__init__(label, description, why_gone, stdin=stdin)
+        super().__init__(executor, label, description, why_gone, stdin=stdin)
         self._executor = executor
         self._stream = self._open(text, stdin=stdin)
         try:
@@ -92,10 +92,6 @@ class ExecProcess(MarkedProcess):
         except BaseException:
             self.kill()
             raise
-
-    def signal(self, number: int) -> None:
-        if self._leader is not None and not self._look():
-            self._executor.signal_group(self._leader, number)
 
     def kill(self) -> None:
         if self._closed:

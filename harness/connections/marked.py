@@ -6,20 +6,40 @@ import secrets
 import time
 from abc import abstractmethod
 from collections.abc import Callable
+from typing import Protocol
 
 from harness.connections.ending import Marked, marked_text
 from harness.connections.stream import StreamProcess
 
 
+class Signaller(Protocol):
+    """The part of a connection that reaches what runs there, by the pid of its leader."""
+
+    def signal_group(self, leader: int, number: int) -> None: ...
+
+
 class MarkedProcess(StreamProcess):
     """What runs ends both streams with a mark that no command can know, and its status."""
 
-    def __init__(self, label: str, description: str, why_gone: Callable[[], str | None], *, stdin: bool) -> None:
+    def __init__(
+        self,
+        signaller: Signaller,
+        label: str,
+        description: str,
+        why_gone: Callable[[], str | None],
+        *,
+        stdin: bool,
+    ) -> None:
         super().__init__(label, description, why_gone)
+        self._signaller = signaller
         self._rc: int | None = None
         self._writable = stdin
         self._mark = secrets.token_hex(16)
         self._marked = Marked(self._mark.encode()), Marked(self._mark.encode())
+
+    def signal(self, number: int) -> None:
+        if self._leader is not None and not self._look():
+            self._signaller.signal_group(self._leader, number)
 
     def close_stdin(self) -> None:
         if self._writable:

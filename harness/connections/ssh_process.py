@@ -47,7 +47,7 @@ class SshProcess(MarkedProcess):
         *,
         stdin: bool,
     ) -> None:
-        super().__init__(label, description, why_gone, stdin=stdin)
+        super().__init__(sessions, label, description, why_gone, stdin=stdin)
         self._sessions = sessions
         self._stream = self._open(text)
         try:
@@ -57,10 +57,6 @@ class SshProcess(MarkedProcess):
         except BaseException:
             self.kill()
             raise
-
-    def signal(self, number: int) -> None:
-        if self._leader is not None and not self._look():
-            self._sessions.signal_group(self._leader, number)
 
     def kill(self) -> None:
         if self._closed:

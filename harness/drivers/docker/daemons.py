@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from harness import daemon
+from harness.atomic import write_atomically
 from harness.cache import cache_dir
 from harness.drivers.base import PlatformSpec
 from harness.drivers.docker.options import DockerOptions
@@ -36,10 +36,7 @@ def remember(address: DaemonAddress) -> None:
     """Before anything is made there."""
     path = path_of(address)
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_text(address.model_dump_json())
-        fresh.replace(path)
+        write_atomically(path, address.model_dump_json())
 
 
 def is_remembered(address: DaemonAddress) -> bool:

@@ -19,11 +19,9 @@ from harness.lifecycle.playbooks import (
     reached_hosts,
     write_folder,
 )
-from harness.lifecycle.snapshots import publish
 from harness.lifecycle.steps.converge import judge, mark_converged
-from harness.lifecycle.steps.create import mark_prepared
 from harness.lifecycle.steps.faults import after_faults, disturbed
-from harness.lifecycle.steps.scripts import prepared_already
+from harness.lifecycle.steps.scripts import prepare_by
 from harness.lifecycle.steps.verify import verify as verify_by_testinfra
 from harness.models.results import CheckResult, HostExecutionResult
 from harness.models.runner import TaskRecord
@@ -52,19 +50,10 @@ def syntax(context: Context) -> None:
 
 
 def prepare(context: Context) -> str | None:
-    playbook = playbook_of(context, "prepare")
-    if playbook is None:
-        for name in context.hosts:
-            mark_prepared(context, name)
-        raise StepSkipped("the scenario has no prepare.yml")
-    if told := prepared_already(context):
-        return told
-    before = publish.before_prepare(context)
-    _simple(context, "prepare", [playbook])
-    publish.publish(context, before)
-    for name in context.hosts:
-        mark_prepared(context, name)
-    return None
+    def run(playbook: Path) -> None:
+        _simple(context, "prepare", [playbook])
+
+    return prepare_by(context, playbook_of(context, "prepare"), run, ".yml")
 
 
 def converge(context: Context) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets as tokens
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from harness.connections.base import Completed, Connection
@@ -23,22 +25,26 @@ _SHOWN = 2000
 
 
 def prepare(context: Context) -> str | None:
-    file = context.scenario.provisioner.prepare
+    return prepare_by(context, context.scenario.provisioner.prepare, partial(_run, context, step="prepare"), " file")
+
+
+def prepare_by(context: Context, file: Path | None, run: Callable[[Path], None], called: str) -> str | None:
+    """Unless it is done: `run` the file, and go on from a snapshot of what it made. `called` is for messages."""
     if file is None:
         for name in context.hosts:
             mark_prepared(context, name)
-        raise StepSkipped("the scenario has no prepare file")
-    if told := prepared_already(context):
+        raise StepSkipped(f"the scenario has no prepare{called}")
+    if told := _prepared_already(context):
         return told
     before = publish.before_prepare(context)
-    _run(context, file, "prepare")
+    run(file)
     publish.publish(context, before)
     for name in context.hosts:
         mark_prepared(context, name)
     return None
 
 
-def prepared_already(context: Context) -> str | None:
+def _prepared_already(context: Context) -> str | None:
     """By which snapshot the platforms came up prepared. Raises StepSkipped where they were prepared before."""
     planned = context.ledger.planned
     if planned is not None and planned.found is not None:
