@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 
 from harness import daemon
+
+if TYPE_CHECKING:
+    from docker.api.client import APIClient
 
 BASE = "harness-local/tests:base"
 
@@ -24,3 +32,17 @@ def ensure_base() -> str:
     finally:
         client.close()
     return BASE
+
+
+@contextmanager
+def usual_client() -> Iterator[APIClient]:
+    """Of this machine's daemon, BASE being there; what needs it is skipped where it does not work."""
+    from harness.drivers.docker import DockerDriver
+
+    problems = DockerDriver().diagnose()
+    if problems:
+        pytest.skip(str(problems[0]))
+    ensure_base()
+    opened = daemon.connect(daemon.default_address())
+    yield opened
+    opened.close()

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from harness import daemon
 from harness.containers import CommandFailed, ContainerManager
-from harness.drivers.docker import DockerDriver, labels
+from harness.drivers.docker import labels
 from harness.errors import DeployFailed, DriverFailed, InvalidInput, UsageError
 from harness.models.config import VM, Docker, TargetPlatform
-from tests.docker_images import BASE, ensure_base
+from tests.docker_images import BASE, usual_client
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -29,14 +28,9 @@ needs_docker = pytest.mark.docker
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[APIClient]:
-    problems = DockerDriver().diagnose()
-    if problems:
-        pytest.skip(str(problems[0]))
-    ensure_base()
-    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
-    opened = daemon.connect(daemon.default_address())
-    yield opened
-    opened.close()
+    with usual_client() as opened:
+        monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+        yield opened
 
 
 def of_ours(client: APIClient, project: Path) -> list[str]:

@@ -20,7 +20,7 @@ from harness.drivers.docker import DockerDriver, daemons, labels
 from harness.drivers.docker.options import DockerOptions
 from harness.errors import DriverFailed, HarnessError, NotReady
 from harness.models.endpoint import DaemonAddress, Docker
-from tests.docker_images import BASE, ensure_base
+from tests.docker_images import BASE, usual_client
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -30,15 +30,10 @@ needs_docker = pytest.mark.docker
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[APIClient]:
-    problems = DockerDriver().diagnose()
-    if problems:
-        pytest.skip(str(problems[0]))
-    ensure_base()
-    # What is made without a run's lock would be an orphan for a test beside this one.
-    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
-    opened = daemon.connect(daemon.default_address())
-    yield opened
-    opened.close()
+    with usual_client() as opened:
+        # What is made without a run's lock would be an orphan for a test beside this one.
+        monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+        yield opened
 
 
 @pytest.fixture

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from harness import daemon
-from harness.drivers.docker import DockerDriver, labels
-from tests.docker_images import BASE, ensure_base
+from harness.drivers.docker import labels
+from tests.docker_images import BASE, usual_client
 from tests.shipped import copy_scenarios
 
 if TYPE_CHECKING:
@@ -30,13 +29,8 @@ HARNESS = [sys.executable, "-m", "harness"]
 
 @pytest.fixture
 def client() -> Iterator[APIClient]:
-    problems = DockerDriver().diagnose()
-    if problems:
-        pytest.skip(str(problems[0]))
-    ensure_base()
-    opened = daemon.connect(daemon.default_address())
-    yield opened
-    opened.close()
+    with usual_client() as opened:
+        yield opened
 
 
 @pytest.fixture

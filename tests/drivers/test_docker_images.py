@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness import daemon
 from harness.drivers.base import PlatformSpec, ScenarioRef
-from harness.drivers.docker import DockerDriver, images
+from harness.drivers.docker import images
 from harness.drivers.docker.images import Build, Finder
 from harness.drivers.docker.options import DockerOptions
 from harness.errors import ImageFailed
-from tests.docker_images import BASE, ensure_base
+from tests.docker_images import BASE, usual_client
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -22,17 +21,12 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture
 def client() -> Iterator[APIClient]:
-    problems = DockerDriver().diagnose()
-    if problems:
-        pytest.skip(str(problems[0]))
-    ensure_base()
-    opened = daemon.connect(daemon.default_address())
-    yield opened
-    for row in opened.images():
-        for tag in row.get("RepoTags") or []:
-            if tag.startswith("harness-local/test-"):
-                opened.remove_image(tag, force=True)
-    opened.close()
+    with usual_client() as opened:
+        yield opened
+        for row in opened.images():
+            for tag in row.get("RepoTags") or []:
+                if tag.startswith("harness-local/test-"):
+                    opened.remove_image(tag, force=True)
 
 
 class Told(list[str]):

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import daemon
-from harness.drivers.docker import DockerDriver, daemons, labels
+from harness.drivers.docker import daemons, labels
 from harness.models.endpoint import DaemonAddress
-from tests.docker_images import BASE, ensure_base
+from tests.docker_images import BASE, usual_client
 from tests.projects import Outcome, Project, task
 
 if TYPE_CHECKING:
@@ -33,13 +33,8 @@ HARNESS = [sys.executable, "-m", "harness"]
 
 @pytest.fixture
 def client() -> Iterator[APIClient]:
-    problems = DockerDriver().diagnose()
-    if problems:
-        pytest.skip(str(problems[0]))
-    ensure_base()
-    opened = daemon.connect(daemon.default_address())
-    yield opened
-    opened.close()
+    with usual_client() as opened:
+        yield opened
 
 
 @pytest.fixture
