@@ -16,7 +16,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-FOLDERS = ("runner", "fixtures", "verify", "docker", "vagrant", "molecule")
+FOLDERS = ("runner", "fixtures", "verify", "docker", "disks", "vagrant", "molecule")
 LEFT_OUT = {"target", "__pycache__", ".harness", ".pytest_cache"}
 WHEEL_TAGS = {
     # A static binary stands on no C library, so the wheel fits both.

@@ -96,7 +96,7 @@ def compiling(rounds: int) -> Row:
 
 def whole_test(rounds: int) -> Row:
     ours = command([*HARNESS, "test", "-s", "default"], cwd=PROJECT)
-    tests = PROJECT / "molecule" / "default" / "tests"
+    tests = PROJECT / "verify" / "site"
     bare = command([sys.executable, "-m", "pytest", "-q", "--collect-only", str(tests)], cwd=PROJECT)
     name = "warm `harness test -s default`: two platforms, ten tasks, six tests"
     return compare(name, ours, "pytest only collecting those tests", bare, rounds=max(5, rounds // 2), goal="< 2 s")

@@ -8,7 +8,7 @@ from typing import Literal
 import harness
 from harness.errors import HarnessError
 
-Folder = Literal["runner", "fixtures", "verify", "docker", "vagrant", "molecule"]
+Folder = Literal["runner", "fixtures", "verify", "docker", "disks", "vagrant", "molecule"]
 
 
 def data_dir(folder: Folder) -> Path:

@@ -65,6 +65,10 @@ class DaemonFailed(HarnessError):
     """A Docker-compatible daemon cannot be reached, is not one that we can work with, or is not known."""
 
 
+class PortTaken(TransportFailed):
+    """Something listens there already, which may end."""
+
+
 class Unreachable(TransportFailed):
     """Nobody answers there, or not now: a machine that is just starting is such a one."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from harness.errors import HarnessError, UsageError
@@ -11,6 +12,7 @@ from harness.errors import HarnessError, UsageError
 if TYPE_CHECKING:
     from harness.compile.base import Compiler
     from harness.drivers.base import Driver
+    from harness.models.scenario import CompilerChoice
 
 DRIVERS = "harness.drivers"
 COMPILERS = "harness.compilers"
@@ -27,9 +29,16 @@ def driver(name: str) -> Driver:
     return cast("Driver", _load(DRIVERS, "driver", name)())
 
 
-def compiler(name: str) -> Compiler:
+def compiler_class(name: str) -> type[Compiler]:
     """Raises UsageError for an unknown name, HarnessError when what it stands on is not installed."""
-    return cast("Compiler", _load(COMPILERS, "compiler", name)())
+    return cast("type[Compiler]", _load(COMPILERS, "compiler", name))
+
+
+def compiler(choice: CompilerChoice | str) -> Compiler:
+    """As a scenario has it; by its mere name, as it is without options. Raises as `compiler_class` does."""
+    if isinstance(choice, str):
+        return compiler_class(choice).configured(None, Path())
+    return compiler_class(choice.name).configured(choice.options, choice.folder)
 
 
 def _load(group: str, kind: str, name: str) -> type:

@@ -29,6 +29,7 @@ step "the runner: rustfmt, clippy, tests"
 cd "$PROJECT/runner"
 cargo fmt --all --check
 cargo clippy --quiet --locked --workspace --all-targets -- -D warnings
+cargo clippy --quiet --locked --package runner-stub --features mutants -- -D warnings
 cargo test --quiet --locked --workspace
 cd "$PROJECT"
 

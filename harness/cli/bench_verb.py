@@ -77,21 +77,13 @@ def command(
 
 
 def _ground(common: Common) -> Ground:
-    from harness.errors import UsageError
     from harness.lifecycle.events import Silent
-    from harness.lifecycle.several import choose, project_folder
+    from harness.lifecycle.several import choose_one, project_folder
     from harness.measure.ground import Ground
 
     selection = common.selection()
     settings = common.settings(project_folder(selection))
-    chosen = choose(selection, settings)
-    if len(chosen) != 1:
-        raise UsageError("one scenario at a time", hint="name it with -s")
-    scenario = chosen[0].scenario
-    if scenario.provisioner.name != "binary":
-        raise UsageError(
-            f"scenario {scenario.name!r} has no plan to compile", hint="it needs `provisioner: {name: binary}`"
-        )
+    scenario = choose_one(selection, settings)
     arguments = ["-s", scenario.name, *(["-d", common.driver] if common.driver else [])]
     for file in common.base_configs:
         arguments += ["-c", str(file)]

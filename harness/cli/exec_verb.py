@@ -16,6 +16,8 @@ from harness.cli.options import Common, common
 
 if TYPE_CHECKING:
     from harness.connections.base import Connection, Process
+    from harness.models.scenario import Scenario
+    from harness.scenario.settings import Settings
 
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
@@ -35,26 +37,31 @@ def command(common: Common, host: str | None, words: tuple[str, ...]) -> int:
 @contextmanager
 def reached(common: Common, platforms: Sequence[str]) -> Iterator[Connection]:
     """A connection to the one platform meant."""
-    from harness.errors import UsageError
-    from harness.lifecycle.reach import choose_platform, reach
-    from harness.lifecycle.several import choose, project_folder
+    from harness.lifecycle.reach import reach
     from harness.lifecycle.signals import Signals
+
+    scenario, platform, settings = meant(common, platforms)
+    options = common.run_options(settings)
+    with (
+        reach(scenario, platform, replace(options, platforms=()), common.observer(stderr=True)) as connection,
+        # A signal ends what was started inside, too.
+        Signals(lambda: "What it started inside may still run."),
+    ):
+        yield connection
+
+
+def meant(common: Common, platforms: Sequence[str]) -> tuple[Scenario, str, Settings]:
+    """The one scenario and its one platform that the options name. Raises UsageError."""
+    from harness.errors import UsageError
+    from harness.lifecycle.reach import choose_platform
+    from harness.lifecycle.several import choose, project_folder
 
     selection = common.selection()
     settings = common.settings(project_folder(selection))
     chosen = choose(selection, settings)
     if len(chosen) > 1:
         raise UsageError("one scenario at a time", hint="name one with -s")
-    scenario = chosen[0].scenario
-    platform = choose_platform(scenario, platforms)
-    options = common.run_options(settings)
-    observer = common.observer(stderr=True)
-    with (
-        reach(scenario, platform, replace(options, platforms=()), observer) as connection,
-        # A signal ends what was started inside, too.
-        Signals(lambda: "What it started inside may still run."),
-    ):
-        yield connection
+    return chosen[0].scenario, choose_platform(chosen[0].scenario, platforms), settings
 
 
 def _stream(connection: Connection, command: str | list[str]) -> int:

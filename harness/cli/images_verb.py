@@ -7,6 +7,7 @@ import json
 import click
 
 _in_docker = click.option("--docker", "in_docker", is_flag=True, help="Those in the Docker daemon (docker/NAME).")
+_on_disk = click.option("--disk", "on_disk", is_flag=True, help="Disks of virtual machines.")
 
 
 @click.group(name="images", help="List, build or prune images.")
@@ -17,12 +18,16 @@ def command() -> None:
 @command.command("list")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @_in_docker
-def list_images(as_json: bool, in_docker: bool) -> None:
+@_on_disk
+def list_images(as_json: bool, in_docker: bool, on_disk: bool) -> None:
     """The catalogue, and what of it has been built."""
     from harness.drivers import images
 
     if in_docker:
         _list_docker(as_json)
+        return
+    if on_disk:
+        _list_disks(as_json)
         return
     built = images.built()
     current = {recipe.folder for recipe in images.CATALOGUE.values()}
@@ -44,13 +49,20 @@ def list_images(as_json: bool, in_docker: bool) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--force", is_flag=True, help="Build it anew: its packages grow stale.")
 @click.option("--max-age", type=float, metavar="DAYS", help="Build it anew if it is older than this.")
+@click.option("--arch", help="Of a disk, as `uname -m` says it: x86_64, aarch64. Absent: this machine's.")
 @_in_docker
-def build(names: tuple[str, ...], force: bool, max_age: float | None, in_docker: bool) -> None:
-    """Build images from this machine's own package sources."""
+@_on_disk
+def build(
+    names: tuple[str, ...], force: bool, max_age: float | None, arch: str | None, in_docker: bool, on_disk: bool
+) -> None:
+    """Build images from this machine's own package sources; fetch disks by URL."""
     import time
 
     if in_docker:
         _build_docker(names, force=force, max_age=max_age)
+        return
+    if on_disk:
+        _build_disks(names, arch, older_than=0 if force else None if max_age is None else max_age * 86400)
         return
 
     from harness.drivers import images
@@ -67,12 +79,16 @@ def build(names: tuple[str, ...], force: bool, max_age: float | None, in_docker:
 @command.command("prune")
 @click.option("--all", "everything", is_flag=True, help="Also images of the present recipes.")
 @_in_docker
-def prune(everything: bool, in_docker: bool) -> None:
+@_on_disk
+def prune(everything: bool, in_docker: bool, on_disk: bool) -> None:
     """Remove images of earlier recipes. What a platform or a snapshot lies on stays."""
     from harness.drivers import images
 
     if in_docker:
         _prune_docker(everything)
+        return
+    if on_disk:
+        _prune_disks(everything)
         return
     removed, left = images.prune(everything=everything)
     for image in removed:
@@ -122,6 +138,48 @@ def _prune_docker(everything: bool) -> None:
         click.echo(f"removed {reference}")
     for reference in left:
         click.echo(f"left    {reference}: a container or an image lies on it")
+    if not removed and not left:
+        click.echo("nothing to remove")
+
+
+def _list_disks(as_json: bool) -> None:
+    from harness.drivers import images
+    from harness.drivers.disks import shelf
+
+    found = shelf.listed()
+    if as_json:
+        click.echo(json.dumps([disk.model_dump() for disk in found], indent=2))
+        return
+    for disk in found:
+        note = "" if disk.current else "  (of an earlier recipe: `harness images prune --disk` removes it)"
+        arch = disk.arch or "-"
+        click.echo(f"{disk.name:<40} {arch:<8} {disk.size / 1e6:>6.0f} MB  {_age(disk.created)}{note}")
+    for name in images.CATALOGUE:
+        if not any(disk.name == name and disk.current for disk in found):
+            click.echo(
+                f"{name:<40} not built: `harness images build --disk {name}`, or the first guest that asks for it"
+            )
+
+
+def _build_disks(names: tuple[str, ...], arch: str | None, *, older_than: float | None) -> None:
+    from pathlib import Path
+
+    from harness.drivers.disks import shelf
+
+    for name in names:
+        tell = lambda line: click.echo(f"  {line}", err=True)  # noqa: E731
+        disk = shelf.build(name, Path.cwd(), arch, tell, older_than=older_than)
+        click.echo(f"{disk.name}: {disk.path}, {disk.format}, {disk.arch}")
+
+
+def _prune_disks(everything: bool) -> None:
+    from harness.drivers.disks import shelf
+
+    removed, left = shelf.prune(everything=everything)
+    for disk in removed:
+        click.echo(f"removed {disk.name}, {disk.size / 1e6:.0f} MB")
+    for disk in left:
+        click.echo(f"left    {disk.name}: a guest or a snapshot lies on it")
     if not removed and not left:
         click.echo("nothing to remove")
 

@@ -33,6 +33,7 @@ class Common:
     env_file: Path | None
     lock_timeout: float
     no_snapshot: bool
+    checks: str | None
     verbose: int
     debug: bool
 
@@ -63,8 +64,16 @@ class Common:
             lock_timeout=self.lock_timeout,
             snapshots=settings.snapshots.enabled,
             snapshot_max_age=settings.snapshots.max_age_hours * 3600,
+            checks=self._checks(),
             **more,
         )
+
+    def _checks(self) -> frozenset[str] | None:
+        if self.checks is None:
+            return None
+        from harness.verify.conduct.catalogue import chosen
+
+        return chosen([word.strip() for word in self.checks.split(",") if word.strip()])
 
     def observer(self, *, stderr: bool = False) -> Observer:
         import sys
@@ -96,6 +105,9 @@ _OPTIONS = (
         help="How long to wait for another verb on the same scenario.",
     ),
     click.option("--no-snapshot", is_flag=True, help="Run prepare, whatever is kept of it, and keep nothing."),
+    click.option(
+        "--checks", metavar="LEVEL", help="cheap, full, none, or ids of checks (docs/checks.md); as the scenario says.",
+    ),
     click.option("-v", "--verbose", count=True, help="Tasks and hosts; twice: their output, too."),
     click.option("--debug", is_flag=True, help="Everything, tracebacks of defects included."),
 )  # fmt: skip

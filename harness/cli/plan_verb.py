@@ -1,4 +1,4 @@
-"""harness plan validate|show|graph FILE"""
+"""harness plan validate|show|graph|convert FILE, harness plan decide"""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def decide_command(name: str, report_format: str, as_json: bool) -> None:
     payloads = slices_of(scenario, scenario.provisioner.secrets)
     strategies = {spec.name: scenario.strategy(spec.name) for spec in scenario.platforms}
     facts = {spec.name: expected_facts(spec) for spec in scenario.platforms}
-    decisions = decide_all(payloads, strategies, facts, registry.compiler(scenario.provisioner.compiler.name))
+    decisions = decide_all(payloads, strategies, facts, registry.compiler(scenario.provisioner.compiler))
     from harness.report.decisions import as_rows, as_values
 
     if as_json or report_format == "json":
@@ -117,6 +117,38 @@ def decide_command(name: str, report_format: str, as_json: bool) -> None:
     from harness.cli.table import table
 
     click.echo(table(["Platform", "Strategy", "Method", "Reason"], as_rows(decisions.values(), strategies)))
+
+
+@command.command()
+@click.argument("file", type=FILE)
+@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Only for this host; repeatable.")
+@click.option("--target", metavar="TRIPLE", help="Target triple; this machine's unless given.")
+@click.option("-o", "--output", type=FILE, help="Where the plan goes; a folder when there are several. Else stdout.")
+@click.option("--validate/--no-validate", default=True, help="Whether what rustle-deploy does not honour is refused.")
+def convert(file: Path, hosts: tuple[str, ...], target: str | None, output: Path | None, validate: bool) -> None:
+    """Rewrite the plan FILE, in either format, to exactly what rustle-deploy is given.
+
+    Hosts with the same tasks share one plan; a further plan is written for each further list of tasks.
+    """
+    from harness.compile.convert import converted
+
+    for path, plan in converted(file, hosts=hosts, target=target, output=output, validate=validate):
+        if path is None:
+            click.echo(plan.decode())
+        else:
+            _write(path, plan.decode())
+            click.echo(path)
+
+
+def _write(path: Path, text: str) -> None:
+    from harness.atomic import write_atomically
+    from harness.errors import HarnessError
+
+    try:
+        write_atomically(path, text)
+    except OSError as error:
+        words = f"the plan cannot be written to {path}: {error.strerror or error}"
+        raise HarnessError(words, hint="name another place with --output") from error
 
 
 def _load(name: str) -> Scenario:

@@ -56,10 +56,11 @@ def command(
     from harness.cli.scenario_verb import summarise, tell_skipped
     from harness.lifecycle.context import DestroyPolicy
     from harness.lifecycle.several import choose, overall, perform_all, project_folder
+    from harness.report.files import format_of
 
     _check_together(common, fixture, config, setup_only, cleanup_only)
     if output is not None and report_format is None:
-        report_format = _format_of(output)
+        report_format = format_of(output)
     selection = common.selection(category=category, fixture=fixture, config=config)
     settings = common.settings(project_folder(selection))
     chosen = choose(selection, settings)
@@ -98,15 +99,6 @@ def _check_together(
     given = [name for name, there in wanted.items() if there]
     if len(given) > 1:
         raise UsageError(f"{' and '.join(given)} exclude one another", hint="give one of them")
-
-
-def _format_of(output: Path) -> Format:
-    from harness.errors import UsageError
-
-    formats: dict[str, Format] = {".json": "json", ".html": "html", ".xml": "junit"}
-    if output.suffix not in formats:
-        raise UsageError(f"what kind of report is {output} to be?", hint="say it with --report-format")
-    return formats[output.suffix]
 
 
 def _default_policy(settings: Settings, chosen: list[Chosen]) -> str:

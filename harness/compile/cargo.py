@@ -5,20 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-import signal
-import subprocess
-import sys
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.cancellation import Cancellation
 from harness.compile.targets import Target
+from harness.compile.tool import ToolRun, run_tool
 from harness.compile.toolchain import Toolchain, find_linker, require_std
-from harness.errors import CompileFailed, Interrupted
+from harness.errors import CompileFailed
 
 PACKAGE = "runner-stub"
 """The crate of the workspace whose one binary is the stub."""
@@ -49,6 +45,7 @@ class BuildJob:
     profile: str
     target_dir: Path
     timeout: float
+    features: tuple[str, ...] = ()
     on_line: Callable[[str], None] | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
 
@@ -64,43 +61,36 @@ def build(job: BuildJob) -> Path:
     find_linker()
     require_std(job.toolchain, job.target.triple, job.crate)
     argv = [
-        *_dying_with_us(),
         *(str(job.toolchain.cargo), "build", "--locked", "--message-format=json-render-diagnostics"),
         *("--package", PACKAGE, "--bins"),
         # With --target the flags are for the runner only, not for build scripts and macros, which must stay dynamic.
         *("--target", job.target.triple),
         *("--manifest-path", str(job.crate / "Cargo.toml")),
         *(["--release"] if job.profile == "release" else []),
+        *(["--features", ",".join(job.features)] if job.features else []),
     ]
     told: deque[str] = deque(maxlen=400)
-    expired = threading.Event()
-    with _start(argv, _environment(job), job.crate) as process:
+    made: list[Path] = []
 
-        def expire() -> None:
-            expired.set()
-            _kill(process)
+    def hear(line: str) -> None:
+        told.append(line.rstrip())
+        if job.on_line is not None:
+            job.on_line(line.strip())
 
-        reader = threading.Thread(target=_listen, args=(process.stderr, told, job.on_line), daemon=True)
-        watchdog = threading.Timer(job.timeout, expire)
-        watchdog.daemon = True
-        try:
-            reader.start()
-            watchdog.start()
-            with job.cancellation.stopping(lambda: _kill(process)):
-                made = list(_executables(process.stdout or ()))
-                process.wait()
-            reader.join(5)
-        finally:
-            watchdog.cancel()
-            _kill(process)
-    if job.cancellation.called:
-        raise Interrupted("compiling was called off")
-    if expired.is_set():
-        raise CompileFailed(
-            f"cargo did not finish within {job.timeout:.0f} seconds and was stopped", hint="raise the time limit"
+    status = run_tool(
+        ToolRun(
+            name="cargo",
+            argv=argv,
+            env=_environment(job),
+            cwd=job.crate,
+            timeout=job.timeout,
+            on_stdout=lambda line: made.extend(_executable(line)),
+            on_stderr=hear,
+            cancellation=job.cancellation,
         )
-    if process.returncode != 0 or len(made) != 1:
-        raise _failure(process.returncode, list(told), made)
+    )
+    if status != 0 or len(made) != 1:
+        raise _failure(status, list(told), made)
     return made[0]
 
 
@@ -120,60 +110,16 @@ def _environment(job: BuildJob) -> Mapping[str, str]:
     }
 
 
-def _dying_with_us() -> list[str]:
-    """Even after SIGKILL to this process, cargo does not go on for nobody (prctl(2), PR_SET_PDEATHSIG)."""
-    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
-    # busybox has one that does not know the option.
-    if setpriv is None or Path(setpriv).resolve().name == "busybox":
-        return []
-    return [setpriv, "--pdeathsig", "KILL", "--"]
-
-
-def _start(argv: list[str], env: Mapping[str, str], cwd: Path) -> subprocess.Popen[str]:
-    try:
-        return subprocess.Popen(
-            argv,
-            env=env,
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise CompileFailed(f"cargo cannot be started: {argv[0]}: {error.strerror or error}") from error
-
-
-def _listen(stream: Iterable[str], told: deque[str], on_line: Callable[[str], None] | None) -> None:
-    for line in stream:
-        told.append(line.rstrip())
-        if on_line is not None:
-            on_line(line.strip())
-
-
-def _executables(stream: Iterable[str]) -> Iterable[Path]:
+def _executable(line: str) -> list[Path]:
     """https://doc.rust-lang.org/cargo/reference/external-tools.html#artifact-messages"""
-    for line in stream:
-        try:
-            message = json.loads(line)
-        except ValueError:
-            # A macro may print what it likes, and a cargo that is stopped ends in the midst of a line.
-            continue
-        if isinstance(message, dict) and message.get("reason") == "compiler-artifact" and message.get("executable"):
-            yield Path(message["executable"])
-
-
-def _kill(process: subprocess.Popen[str]) -> None:
-    """cargo and every rustc under it."""
-    if process.poll() is not None:
-        return
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        message = json.loads(line)
+    except ValueError:
+        # A macro may print what it likes, and a cargo that is stopped ends in the midst of a line.
+        return []
+    if isinstance(message, dict) and message.get("reason") == "compiler-artifact" and message.get("executable"):
+        return [Path(message["executable"])]
+    return []
 
 
 def _failure(status: int, told: list[str], made: list[Path]) -> CompileFailed:
@@ -181,5 +127,9 @@ def _failure(status: int, told: list[str], made: list[Path]) -> CompileFailed:
         return CompileFailed(f"cargo made {len(made)} executables where one is expected")
     words = [line for line in told if line and not line.startswith(("   Compiling", " Downloading", "  Downloaded"))]
     text = "\n".join(words[-LAST_WORDS:])
-    hint = next((cure for signs, cure in CURES.items() if re.search(signs, text)), None)
-    return CompileFailed(f"cargo build ended with exit status {status}:\n{text}", hint=hint)
+    return CompileFailed(f"cargo build ended with exit status {status}:\n{text}", hint=cure(text))
+
+
+def cure(words: str) -> str | None:
+    """What to do about what cargo has said."""
+    return next((cure for signs, cure in CURES.items() if re.search(signs, words)), None)

@@ -11,22 +11,24 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, Self
 
 import harness
-from harness.compile.base import Compiler, CompileSettings, Honours, ModuleSupport
+from harness.compile.base import Compiler, CompileSettings, Honours
 from harness.compile.cargo import BuildJob, build
-from harness.compile.embed import BINARY, Stub, embed, payload_bytes
+from harness.compile.embed import Stub, embed, payload_bytes
+from harness.compile.honours import read_honours
 from harness.compile.inspect import check_binary
+from harness.compile.result import result_of
 from harness.compile.source import source_digest
 from harness.compile.store import Entry, Store, locked, sha256_of
 from harness.compile.targets import Target, known_target, require_supported
 from harness.compile.toolchain import Toolchain, find_linker, find_toolchain, require_std
 from harness.data import data_dir
 from harness.errors import CompileFailed, HarnessError, Problem, ToolchainMissing, UsageError
-from harness.models.config import TargetPlatform
 from harness.models.results import CompilationResult
 from harness.models.runner import Payload
+from harness.models.serde import StrictModel
 
 PROFILES = ("release", "debug")
 STUB = "stub"
@@ -38,17 +40,31 @@ class SourcesChanged(Exception):
     """What was compiled is not what the store's key says."""
 
 
+class ReferenceOptions(StrictModel):
+    profile: Literal["release", "debug"] | None = None
+
+
 class ReferenceCompiler(Compiler):
     """`crate` and `store` are the shipped sources and the user's cache unless others are given."""
 
     name: ClassVar[str] = "reference"
+    compiler_options: ClassVar[type[StrictModel]] = ReferenceOptions
+    kind: ClassVar[str] = STUB
+    """What the store keeps its stubs as."""
+    features: ClassVar[tuple[str, ...]] = ()
+    """The features of cargo that its stubs are built with."""
 
-    def __init__(self, crate: Path | None = None, store: Store | None = None) -> None:
+    def __init__(self, crate: Path | None = None, store: Store | None = None, profile: str | None = None) -> None:
         self._crate = crate
         self._store = store
+        self._profile = profile
         self._stubs: dict[tuple[str, str], Stub] = {}
         self._toolchain: Toolchain | None = None
         self._lock = threading.Lock()
+
+    @classmethod
+    def configured(cls, options: StrictModel | None, folder: Path) -> Self:
+        return cls(profile=options.profile if isinstance(options, ReferenceOptions) else None)
 
     @property
     def crate(self) -> Path:
@@ -65,7 +81,7 @@ class ReferenceCompiler(Compiler):
         problems: list[Problem] = []
         try:
             require_supported(target)
-            if shipped_stub(self.crate, target, "release") is None and self._stored_stub(target, "release") is None:
+            if self._shipped_stub(target, "release") is None and self._stored_stub(target, "release") is None:
                 toolchain = find_toolchain(self.crate)
                 find_linker()
                 require_std(toolchain, target, self.crate)
@@ -74,19 +90,7 @@ class ReferenceCompiler(Compiler):
         return problems
 
     def honours(self) -> Honours:
-        document = json.loads((data_dir("runner") / "honours.json").read_text(encoding="utf-8"))
-        modules = {
-            name: ModuleSupport(
-                arguments=frozenset(entry.get("arguments", ())),
-                aliases=entry.get("aliases", {}),
-                required=tuple(frozenset(choice) for choice in entry.get("required", ())),
-                choices={argument: frozenset(values) for argument, values in entry.get("choices", {}).items()},
-                free_form=entry.get("free_form", False),
-                any_arguments=entry.get("any_arguments", False),
-            )
-            for name, entry in document["modules"].items()
-        }
-        return Honours(modules, frozenset(document["keywords"]), parts=True)
+        return replace(read_honours(data_dir("runner") / "honours.json"), parts=True)
 
     def warm_up(self) -> None:
         """rustup takes a tenth of a second to say which compiler it stands for."""
@@ -98,15 +102,11 @@ class ReferenceCompiler(Compiler):
         started = time.perf_counter()
         stub, built = self.stub(target, settings)
         entry = embed(self.store, stub, payload_bytes(payload))
-        platform = known_target(target)
-        return CompilationResult(
-            binary_path=entry.path / BINARY,
-            compilation_time=time.perf_counter() - started,
-            binary_size=entry.files[BINARY].size,
-            target_platforms=[TargetPlatform(arch=platform.arch, os=platform.os)],
+        return result_of(
+            entry,
+            target,
+            began=started,
             cache_hit=not built,
-            sha256=entry.files[BINARY].sha256,
-            target=target,
         )
 
     def stub(self, triple: str, settings: CompileSettings) -> tuple[Stub, bool]:
@@ -115,7 +115,9 @@ class ReferenceCompiler(Compiler):
         Raises ToolchainMissing, CompileFailed.
         """
         target = require_supported(triple)
-        settings = _with_options(settings)
+        settings = replace(settings, profile=self._profile or settings.profile)
+        if settings.profile not in PROFILES:
+            raise UsageError(f"there is no profile {settings.profile!r}", hint=f"known: {', '.join(PROFILES)}")
         with self._lock:
             known = self._stubs.get((triple, settings.profile))
             if known is not None:
@@ -125,7 +127,7 @@ class ReferenceCompiler(Compiler):
             return stub, built
 
     def _find_stub(self, target: Target, settings: CompileSettings) -> tuple[Stub, bool]:
-        shipped = shipped_stub(self.crate, target.triple, settings.profile)
+        shipped = self._shipped_stub(target.triple, settings.profile)
         if shipped is not None:
             return shipped, False
         for _ in range(CHANGES_BORNE):
@@ -134,6 +136,9 @@ class ReferenceCompiler(Compiler):
         raise CompileFailed(
             f"the sources in {self.crate} change while they are compiled", hint="compile again when they have settled"
         )
+
+    def _shipped_stub(self, triple: str, profile: str) -> Stub | None:
+        return None if self.features else shipped_stub(self.crate, triple, profile)
 
     def _built_stub(self, target: Target, settings: CompileSettings) -> tuple[Stub, bool]:
         identity = self._identity(target, settings.profile)
@@ -151,13 +156,13 @@ class ReferenceCompiler(Compiler):
             self._build(target, toolchain, settings, identity["sources"], folder / STUB)
             return identity
 
-        entry, built = self.store.obtain(STUB, key, make, cancellation=settings.cancellation)
+        entry, built = self.store.obtain(self.kind, key, make, cancellation=settings.cancellation)
         return _stub_of(entry), built
 
     def _identity(self, target: Target, profile: str) -> dict[str, str]:
         """What a stub is made of, but for the toolchain."""
         return {
-            "sources": source_digest(self.crate),
+            "sources": source_digest(self.crate, self.features),
             "target": target.triple,
             "profile": profile,
             "flags": " ".join(target.rustflags),
@@ -166,7 +171,7 @@ class ReferenceCompiler(Compiler):
     def _stored_stub(self, triple: str, profile: str) -> Stub | None:
         """What another toolchain made of the same sources serves as well as what cannot be built."""
         identity = self._identity(known_target(triple), profile)
-        for entry in self.store.entries(STUB):
+        for entry in self.store.entries(self.kind):
             if entry.info.items() >= identity.items():
                 return _stub_of(entry)
         return None
@@ -189,6 +194,7 @@ class ReferenceCompiler(Compiler):
                     profile=settings.profile,
                     target_dir=work,
                     timeout=settings.timeout,
+                    features=self.features,
                     on_line=_telling(settings.progress),
                     cancellation=settings.cancellation,
                 )
@@ -196,7 +202,7 @@ class ReferenceCompiler(Compiler):
             shutil.copyfile(made, destination)
         destination.chmod(0o755)
         check_binary(destination, target.triple)
-        if source_digest(self.crate) != sources:
+        if source_digest(self.crate, self.features) != sources:
             raise SourcesChanged
 
 
@@ -210,17 +216,6 @@ def shipped_stub(crate: Path, triple: str, profile: str) -> Stub | None:
         return stub if fits and sha256_of(stub.path) == stub.sha256 else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _with_options(settings: CompileSettings) -> CompileSettings:
-    """The scenario's options for this compiler taken in. Raises UsageError for what it does not know."""
-    unknown = sorted(set(settings.options) - {"profile"})
-    if unknown:
-        raise UsageError(f"the reference compiler has no option {unknown[0]!r}", hint="it has: profile")
-    profile = settings.options.get("profile", settings.profile)
-    if profile not in PROFILES:
-        raise UsageError(f"there is no profile {profile!r}", hint=f"known: {', '.join(PROFILES)}")
-    return replace(settings, profile=str(profile))
 
 
 def _stub_of(entry: Entry) -> Stub:

@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +66,8 @@ class Store:
     """`root` is the user's cache folder unless another one is given."""
 
     def __init__(self, root: Path | None = None) -> None:
-        self.root = (root or cache_dir()) / "store"
+        # What lies in it is told by its true path: a link to another disk, or to a shared store, stays one store.
+        self.root = ((root or cache_dir()) / "store").resolve()
 
     def get(self, kind: str, key: str) -> Entry | None:
         """The entry, when it is there and whole; a corrupted one counts as missing. Marks it as used."""
@@ -120,10 +121,13 @@ class Store:
         owners = (self.root / "refs" / kind / key).glob("*")
         return any(Path(owner.read_text(encoding="utf-8")).exists() for owner in owners)
 
-    def prune(self, kind: str, *, unused_for: float) -> list[Entry]:
-        """Remove entries that no owner refers to and that were not used for so many seconds; returns these."""
+    def prune(self, kind: str, *, unused_for: float, keys: Container[str] | None = None) -> list[Entry]:
+        """Remove entries (of these `keys` only, where some are given) that no owner refers to and that were not used
+        for so many seconds; returns these."""
         removed = []
         for entry in list(self.entries(kind)):
+            if keys is not None and entry.key not in keys:
+                continue
             try:
                 with self._locked(kind, entry.key, Cancellation()):
                     if time.time() - entry.last_used >= unused_for and not self.referred(kind, entry.key):
@@ -133,6 +137,14 @@ class Store:
             except OSError as error:
                 raise self._explain(error) from error
         return removed
+
+    def discard(self, kind: str, key: str) -> None:
+        """Remove an entry that has turned out to be of no use; a second call does nothing."""
+        try:
+            with self._locked(kind, key, Cancellation()):
+                self._discard(kind, key)
+        except OSError as error:
+            raise self._explain(error) from error
 
     def _make(self, kind: str, key: str, make: Maker) -> Entry:
         self._discard(kind, key)

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from harness.errors import Unsupported
-from harness.models.endpoint import Docker, Endpoint, Local, Sandbox, Ssh
+from harness.models.endpoint import Docker, Endpoint, Local, Sandbox, Serial, Ssh
 
 if TYPE_CHECKING:
     from harness.connections.base import Connection
@@ -30,6 +30,10 @@ def open_connection(endpoint: Endpoint, *, name: str) -> Connection:
             from harness.connections.sandbox import SandboxConnection
 
             return SandboxConnection(endpoint, name)
+        if isinstance(endpoint, Serial):
+            from harness.connections.serial import SerialConnection
+
+            return SerialConnection(endpoint, name)
         if isinstance(endpoint, Ssh):
             try:
                 from harness.connections.ssh import SshConnection

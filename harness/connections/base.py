@@ -12,10 +12,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from harness.errors import Unsupported
 from harness.models.facts import Facts
+
+if TYPE_CHECKING:
+    from socket import socket
 
 Command = Sequence[str] | str
 """An argument vector, or a string for the platform's own shell."""
@@ -141,9 +144,11 @@ class Connection(AbstractContextManager["Connection"], ABC):
     def tidy(self) -> None:
         """Remove what is kept there for later; before a snapshot, and at the end."""
 
-    def forward_to_controller(self, port: int) -> str:
-        """Make `127.0.0.1:port` of this machine reachable from inside; returns host:port as seen there."""
-        raise Unsupported("forwarding to the controller", by=self.name)
+    def listen(self, port: int) -> AbstractContextManager[socket]:
+        """A socket here that hears whoever connects to `127.0.0.1:port` there, and nobody else; closed at the end.
+        Raises PortTaken, TransportFailed, Unsupported."""
+        hint = "a compiler's `results: exit-status` does without"
+        raise Unsupported("a listener on its loopback", by=self.name, hint=hint)
 
     @abstractmethod
     def close(self) -> None:

@@ -104,7 +104,7 @@ class PipeChannel(Channel):
     def kill_children(self, pid: int) -> None:
         shell = host_pid(self._process.pid, pid)
         if shell is not None:
-            kill_below(shell)
+            kill_below(shell, goes_on=True)
 
     def ended(self) -> bool:
         return self._process.poll() is not None

@@ -13,7 +13,7 @@ case $1 in Z | X) return 1;; esac
 """`look PID`: whether it lives; sets parent, group and session."""
 KILL_BELOW = f"""{LOOK}
 root=$1 own= n=0; look "$root" && own=$session
-kin=" $root " sessions=" "
+kin=" $root " sessions=" " begun=
 while [ $n -lt 200 ]; do
 n=$((n + 1)) grew=1 found=
 while [ -n "$grew" ]; do
@@ -22,6 +22,7 @@ for f in /proc/[0-9]*; do
 p=${{f#/proc/}}
 case $kin in *" $p "*) continue;; esac
 [ "$p" != $$ ] && look "$p" || continue
+[ -z "$begun" ] || [ "$parent" != "$root" ] || continue
 case $kin in *" $parent "*) ;; *) case $sessions in *" $session "*) ;; *) continue;; esac;; esac
 grew=1 kin="$kin$p "
 [ "$session" = "$own" ] || sessions="$sessions$session "
@@ -33,11 +34,13 @@ if [ "$p" != "$root" ] && look "$p"; then found=1; kill -$name "$p" 2>/dev/null;
 done
 done
 [ -n "$found" ] || break
+begun=1
 done
 """
 """SIGKILL to all below the process $1 and to all in their sessions, except its own, until there is nobody.
 
-They are stopped first, so that no shell among them tells that its child was killed."""
+They are stopped first, so that no shell among them tells that its child was killed. A shell that has lost what it ran
+goes on: children that it has only then are its own helpers, and left alone."""
 KILL_SESSION = f"""{LOOK}
 root=$1 n=0
 while [ $n -lt 200 ]; do

@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from socket import socket
 
 assert sys.platform != "win32"
 
 from harness.connections.hosted import HostedConnection
+from harness.connections.listening import here
 from harness.models.endpoint import Local
 
 
@@ -21,6 +23,9 @@ class LocalConnection(HostedConnection):
 
     def enter(self, argv: Sequence[str], *, pty: bool) -> list[str]:
         return list(argv)
+
+    def listen(self, port: int) -> socket:
+        return here(port, self.label)
 
     def why_gone(self) -> str | None:
         if self._directory is None or Path(self._directory).is_dir():

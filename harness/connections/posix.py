@@ -8,6 +8,7 @@ import sys
 import threading
 from abc import abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 assert sys.platform != "win32"
@@ -38,6 +39,10 @@ class PosixConnection(Connection):
         self._processes: list[StreamProcess] = []
         self._closed = False
 
+    def reaching(self, timeout: float | None) -> AbstractContextManager[None]:
+        """Around a command that has `timeout`: where a way to the platform may have to be waited for, that long."""
+        return nullcontext()
+
     @abstractmethod
     def why_gone(self) -> str | None:
         """Why the platform cannot be reached any more, in words; None when it seems to be there."""
@@ -64,12 +69,13 @@ class PosixConnection(Connection):
         self._check_open()
         invocation = Invocation(command, env or {}, cwd, user)
         reopens = REOPENS.search(command if isinstance(command, str) else " ".join(command))
-        if len(stdin) <= INLINE_STDIN and not reopens and self._has_folder:
-            try:
-                return self._shell.run(invocation, stdin=stdin, timeout=timeout)
-            except NoFolder:
-                self._has_folder = False
-        return self._run_alone(invocation, stdin, timeout)
+        with self.reaching(timeout):
+            if len(stdin) <= INLINE_STDIN and not reopens and self._has_folder:
+                try:
+                    return self._shell.run(invocation, stdin=stdin, timeout=timeout)
+                except NoFolder:
+                    self._has_folder = False
+            return self._run_alone(invocation, stdin, timeout)
 
     def start(
         self,

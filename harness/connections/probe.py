@@ -28,21 +28,25 @@ PACKAGE_MANAGERS = {
     "brew": "brew",
 }
 
-# libc: Debian's musl package also installs an ld-musl, so that glibc is asked first.
+# Each program costs a platform milliseconds, and there a handshake more than all else: hence few of them.
+# libc: Debian's musl package also installs an ld-musl, and Alpine's gcompat an ld-linux: with both, getconf is asked.
 # init: /run/systemd/system is what sd_booted(3) looks at; that systemd is installed says nothing.
 _SCRIPT = """
 say() {{ printf '%s=%s\\n' "$1" "$2"; }}
-any() {{ [ -e "$1" ]; }}
-say os "$(uname -s)"; say arch "$(uname -m)"; say hostname "$(uname -n)"; say uid "$(id -u)"
+any() {{ for each in "$@"; do [ ! -e "$each" ] || return 0; done; return 1; }}
+set -- $(uname -snm); os=$1 hostname=$2 arch=$3
+say os "$os"; say arch "$arch"; say hostname "$hostname"; say uid "$(id -u)"
 say bits "$(getconf LONG_BIT 2>/dev/null)"
-if getconf GNU_LIBC_VERSION >/dev/null 2>&1; then say libc gnu
-elif any /lib/ld-musl-* || any /usr/lib/ld-musl-*; then say libc musl
-elif any /lib/ld-linux* || any /lib64/ld-linux* || any /lib/*/ld-linux*; then say libc gnu
+libc=
+! any /lib/ld-linux* /lib64/ld-linux* /lib/*/ld-linux* || libc=gnu
+if any /lib/ld-musl-* /usr/lib/ld-musl-*; then
+[ "$libc" = gnu ] && getconf GNU_LIBC_VERSION >/dev/null 2>&1 || libc=musl
 fi
+[ -z "$libc" ] || say libc "$libc"
 if [ -r /proc/1/comm ]; then read -r one </proc/1/comm; else one=; fi
 if [ -d /run/systemd/system ]; then say init systemd
 elif [ -e /run/openrc ]; then say init openrc
-elif [ "$(uname -s)" = Darwin ]; then say init launchd
+elif [ "$os" = Darwin ]; then say init launchd
 elif [ "$one" = init ]; then say init sysvinit
 fi
 for name in {managers}; do
@@ -50,7 +54,11 @@ if command -v "$name" >/dev/null 2>&1; then say manager "$name"; fi
 done
 if command -v sw_vers >/dev/null 2>&1; then say version "$(sw_vers -productVersion)"; say distribution macos; fi
 for release in /etc/os-release /usr/lib/os-release; do
-if [ -r "$release" ]; then echo release; cat "$release"; break; fi
+if [ -r "$release" ]; then
+echo release
+while IFS= read -r line || [ -n "$line" ]; do printf '%s\\n' "$line"; done <"$release"
+break
+fi
 done
 """
 

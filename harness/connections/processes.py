@@ -32,16 +32,19 @@ def descendants(pid: int) -> list[int]:
         return []
 
 
-def kill_below(pid: int, *, seconds: float = 5.0) -> None:
-    """SIGKILL to all descendants of `pid` and to everything in their sessions, except its own session."""
+def kill_below(pid: int, *, seconds: float = 5.0, goes_on: bool = False) -> None:
+    """SIGKILL to all descendants of `pid` and to everything in their sessions, except its own session.
+
+    One that `goes_on` may have new children as soon as the first have gone: those are left alone.
+    """
     own = {os.getsid(0), _session(pid)}
     sessions: set[int] = set()
+    known: set[int] = set()
     deadline = Deadline(seconds)
     while not deadline.expired():
-        below = descendants(pid)
-        sessions |= {session for child in below if (session := _session(child)) not in own and session > 0}
-        targets = set(below) | set(members(sessions))
-        targets = {target for target in targets if not _is_zombie(target)}
+        known |= {child for top in (known if goes_on and known else {pid}) for child in descendants(top)}
+        sessions |= {session for child in known if (session := _session(child)) not in own and session > 0}
+        targets = {target for target in known | set(members(sessions)) if not _is_zombie(target)}
         if not targets:
             return
         for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: no shell tells that its child was killed

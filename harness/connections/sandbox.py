@@ -6,10 +6,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from socket import socket
 
 assert sys.platform != "win32"
 
 from harness.connections.hosted import HostedConnection
+from harness.connections.listening import in_network_of
 from harness.models.endpoint import Sandbox
 from harness.sandbox.command import enter_command
 
@@ -21,6 +23,10 @@ class SandboxConnection(HostedConnection):
 
     def enter(self, argv: Sequence[str], *, pty: bool) -> list[str]:
         return enter_command(self._endpoint, argv, pty=pty)
+
+    def listen(self, port: int) -> socket:
+        wanted = self._endpoint
+        return in_network_of(wanted.pid, wanted.start_time, port, self.label, rootless=wanted.rootless)
 
     def why_gone(self) -> str | None:
         wanted = self._endpoint

@@ -39,6 +39,10 @@ _SHELLS_OWN = (
     "trap true type typeset ulimit umask unalias unset until wait whence while "
 )
 """What some `sh` does itself, each word between blanks: sh(1) of dash, bash, busybox and mksh."""
+_LOOKING = {"cat", "dpkg-query", "getent", "id", "ls", "md5sum", "readlink", "sha256sum", "stat", "uname", "wc"}
+"""Programs that signal nobody and leave nobody behind: they need no session, whose making costs as much as they do."""
+_ASKING = ("test ", "command -v ")
+"""Of the shell's own words those that change nothing in it: a subshell answers them with no program at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +107,23 @@ def in_shell(invocation: Invocation, *, shell: str = "sh", session: str = "", an
         )
         become = '"$@"'
     else:
-        plain = plain_command(invocation.command)
-        if plain is not None and session and not announce and not invocation.env:
-            # One process image less. A program that is not found is left to the shell, which has the words for that.
-            parts.append(f"if command -v {plain.partition(' ')[0]} >/dev/null 2>&1; then exec {session} {plain}; fi")
+        if session and not announce and not invocation.env:
+            parts.append(_short_cut(invocation.command, session))
     parts.append(" ".join(word for word in ("exec", session, become, inner) if word))
     return "\n".join(parts)
+
+
+def _short_cut(command: Command, session: str) -> str:
+    """Text that does it with fewer process images and ends there, or does nothing."""
+    if isinstance(command, str) and command.startswith(_ASKING) and _PLAIN.fullmatch(command):
+        return f"{command}; exit"
+    plain = plain_command(command)
+    if plain is None:
+        return ""
+    program = plain.partition(" ")[0]
+    alone = "" if program in _LOOKING else f"{session} "
+    # A program that is not found is left to the shell, which has the words for that.
+    return f"if command -v {program} >/dev/null 2>&1; then exec {alone}{plain}; fi"
 
 
 def encode(text: str) -> bytes:

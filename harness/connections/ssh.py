@@ -8,15 +8,17 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from shlex import quote
+from socket import socket
 
 assert sys.platform != "win32"
 
-from harness.connections.base import Command, Completed
 from harness.connections.channel import Channel, ChannelClosed
 from harness.connections.ending import KILL_BELOW, KILL_SESSION, SIGNAL_GROUP
+from harness.connections.listening import on_file, taken
 from harness.connections.posix import PosixConnection
 from harness.connections.script import encode
 from harness.connections.ssh_link import Link
@@ -45,18 +47,8 @@ class SshConnection(PosixConnection):
     def why_gone(self) -> str | None:
         return self._link.gone()
 
-    def run(
-        self,
-        command: Command,
-        *,
-        stdin: bytes = b"",
-        env: Mapping[str, str] | None = None,
-        cwd: str | None = None,
-        timeout: float | None = None,
-        user: str | None = None,
-    ) -> Completed:
-        with self._link.within(timeout):
-            return super().run(command, stdin=stdin, env=env, cwd=cwd, timeout=timeout, user=user)
+    def reaching(self, timeout: float | None) -> AbstractContextManager[None]:
+        return self._link.patience.within(timeout)
 
     def open_channel(self) -> Channel:
         return SessionChannel(self, self.session("exec sh"))
@@ -65,8 +57,22 @@ class SshConnection(PosixConnection):
         kind = SshTerminal if pty else SshProcess
         return kind(self, text, self.label, description, self.why_gone, stdin=stdin or pty)
 
-    def forward_to_controller(self, port: int) -> str:
-        return f"127.0.0.1:{self._link.forward(port)}"
+    @contextlib.contextmanager
+    def listen(self, port: int) -> Iterator[socket]:
+        with on_file() as (listening, path), self._link.forward(port, path) as opened:
+            if not opened:
+                raise self._no_forward(port)
+            yield listening
+
+    def _no_forward(self, port: int) -> TransportFailed:
+        """sshd does not say why."""
+        heard = f"grep -qs ' [0-9A-F]*:{port:04X} [0-9A-F]*:0000 0A' /proc/net/tcp /proc/net/tcp6"
+        if self.run(heard, timeout=_ENDING_SECONDS).ok:
+            return taken(self.label, port)
+        return TransportFailed(
+            f"{self.label}: sshd forwards no port to this machine",
+            hint="AllowTcpForwarding in its sshd_config must be yes or remote",
+        )
 
     def tidy(self) -> None:
         folders = sorted((self.kept or {}).values())
@@ -106,7 +112,7 @@ class SshConnection(PosixConnection):
         words = " ".join(map(str, arguments))
         text = f"set -- {words}\nif [ ! -r /proc/self/stat ]; then {otherwise} 2>/dev/null; exit; fi\n{script}"
         try:
-            with self._link.within(_ENDING_SECONDS / 4):
+            with self._link.patience.within(_ENDING_SECONDS / 4):
                 stream = self.session(text)
         except TransportFailed:
             return

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import os
 import random
+import socket
 import sys
 import threading
 import time
@@ -17,8 +18,8 @@ from weakref import WeakKeyDictionary
 
 assert sys.platform != "win32"
 
-import asyncssh
-
+from harness.connections.patience import Patience
+from harness.connections.ssh_library import asyncssh
 from harness.connections.ssh_loop import loop_thread
 from harness.connections.ssh_proxy import Proxy
 from harness.connections.ssh_stream import SessionStream
@@ -34,6 +35,14 @@ _CROWD_SECONDS, _MOVING_SECONDS = 90.0, 10.0
 _AT_ONCE, _AT_LEAST = 24, 4
 _KEEPALIVE = 10
 _FILE = "see how the platform names it; relative paths are taken from the scenario's folder"
+
+
+_CLOSE_SECONDS = 3.0
+
+
+async def _close(listener: asyncssh.SSHListener) -> None:
+    listener.close()
+    await listener.wait_closed()
 
 
 class Gate:
@@ -80,28 +89,14 @@ class Link:
         self._lock = threading.Lock()
         self._attempt: Attempt | None = None
         self._proxy: Proxy | None = None
-        self._limit = threading.local()
-
-    @contextlib.contextmanager
-    def within(self, seconds: float | None) -> Iterator[None]:
-        """What this thread does inside waits no longer than this for a connection or a session, one by one."""
-        before = self._seconds
-        self._limit.seconds = before if seconds is None else min(before, max(0.1, seconds))
-        try:
-            yield
-        finally:
-            self._limit.seconds = before
-
-    @property
-    def _seconds(self) -> float:
-        return float(getattr(self._limit, "seconds", CONNECT_SECONDS))
+        self.patience = Patience(CONNECT_SECONDS)
 
     def session(self, command: str, *, pty: bool = False, size: tuple[int, int] | None = None) -> SessionStream:
         """`command` is for the user's login shell there, whichever it is. Raises TransportFailed."""
         connection = self.connection()
         stream = SessionStream(self._thread, wakes=pty)
         try:
-            self._thread.call(self._open(connection, stream, command, pty=pty, size=size), self._seconds)
+            self._thread.call(self._open(connection, stream, command, pty=pty, size=size), self.patience.seconds)
         except asyncssh.ChannelOpenError as error:
             stream.close()
             raise self._no_session(error) from error
@@ -120,7 +115,7 @@ class Link:
             attempt = self._attempt
             if attempt is None or attempt.lost is not None:
                 self._end_proxy()
-                self._attempt = attempt = self._thread.call(self._connect(self._seconds))
+                self._attempt = attempt = self._thread.call(self._connect(self.patience.seconds))
             assert attempt.connection is not None
             return attempt.connection
 
@@ -131,20 +126,27 @@ class Link:
             return None
         return f"the connection to {place(self.endpoint)} broke: {attempt.lost}"
 
-    def forward(self, port: int) -> int:
-        """The port of the host's loopback that leads to this machine's. Raises TransportFailed."""
+    @contextlib.contextmanager
+    def forward(self, port: int, path: str) -> Iterator[bool]:
+        """While inside, that port of the host's loopback leads to a socket file here; False where sshd refuses.
+        Raises TransportFailed."""
         connection = self.connection()
 
-        async def ask() -> int:
-            return (await connection.forward_remote_port("127.0.0.1", 0, "127.0.0.1", port)).get_port()
+        async def ask() -> asyncssh.SSHListener:
+            return await connection.forward_remote_port_to_path("127.0.0.1", port, path)
 
         try:
-            return self._thread.call(ask(), self._seconds)
-        except (asyncssh.Error, asyncssh.ChannelListenError, OSError) as error:
-            raise TransportFailed(
-                f"{self.label}: sshd forwards no port to this machine: {error}",
-                hint="AllowTcpForwarding in its sshd_config must be yes or remote",
-            ) from error
+            listener = self._thread.call(ask(), self.patience.seconds)
+        except asyncssh.ChannelListenError:
+            yield False
+            return
+        except (asyncssh.Error, OSError) as error:
+            raise TransportFailed(f"{self.label}: no port could be forwarded: {self.gone() or error}") from error
+        try:
+            yield True
+        finally:
+            with contextlib.suppress(TimeoutError, OSError, asyncssh.Error):
+                self._thread.call(_close(listener), _CLOSE_SECONDS)
 
     def close(self) -> None:
         with self._lock:
@@ -223,10 +225,19 @@ class Link:
     async def _handshake(self, attempt: Attempt) -> None:
         options = self._options(attempt)
         if self.endpoint.proxy_command is not None:
-            loop = asyncio.get_running_loop()
-            self._proxy = await loop.run_in_executor(None, Proxy, self.endpoint)
-            options["sock"] = self._proxy.socket
+            options["sock"] = await asyncio.get_running_loop().run_in_executor(None, self._proxied)
         await asyncssh.connect(self.endpoint.host, **options)
+
+    def _proxied(self) -> socket.socket:
+        """Raises OSError, TransportFailed."""
+        sandbox, port = self.endpoint.sandbox, self.endpoint.port
+        if sys.platform == "linux" and sandbox is not None and port is not None:
+            from harness.sandbox import relay
+
+            with contextlib.suppress(OSError):  # the command says what is wrong
+                return relay.connect(sandbox.pid, sandbox.start_time, port)
+        self._proxy = Proxy(self.endpoint)
+        return self._proxy.socket
 
     def _end_proxy(self) -> None:
         proxy, self._proxy = self._proxy, None

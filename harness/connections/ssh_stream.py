@@ -9,8 +9,7 @@ import threading
 import time
 from typing import Any
 
-import asyncssh
-
+from harness.connections.ssh_library import asyncssh
 from harness.connections.ssh_loop import LoopThread
 
 _HELD = 8 << 20

@@ -7,8 +7,7 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import asyncssh
-
+from harness.connections.ssh_library import asyncssh
 from harness.errors import TransportFailed, Unreachable
 from harness.models.endpoint import Ssh
 

@@ -7,18 +7,21 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.cancellation import Cancellation
 from harness.connections.base import Connection, Process
 from harness.deadline import Deadline
 from harness.deploy.delivery import Delivery
-from harness.deploy.records import Transcript
+from harness.deploy.records import Ending, Transcript
 from harness.errors import CommandTimedOut, DeployFailed, HarnessError, TransportFailed
 from harness.models.results import CompilationResult, HostExecutionResult
-from harness.models.runner import StateRecord, TaskRecord
+from harness.models.runner import Payload, StateRecord, TaskRecord
+
+if TYPE_CHECKING:
+    from harness.deploy.foreign import Overheard
 
 _TAIL = 30.0
 """Seconds for the clean-up on the host."""
@@ -49,8 +52,14 @@ class BinaryRun:
     """Told the task that had begun and not ended when the runner did."""
     records: bool = False
     """The runner is to keep what it writes on the host, until it has been heard to its end."""
+    on_ended: Callable[[Ending], None] = lambda ending: None
+    """Told how a runner of our contract ended, once it has."""
     on_left: Callable[[str], None] = lambda folder: None
     """Told the folder on the host in which the runner may still be at work, before that is removed."""
+    payload: Payload | None = None
+    """What it carries; a runner that is not ours tells less than that."""
+    on_line: Callable[[str], None] = lambda line: None
+    """Told what such a runner writes."""
 
 
 def run_binary(job: BinaryRun, *, deadline: Deadline, cancellation: Cancellation) -> HostExecutionResult:
@@ -59,24 +68,48 @@ def run_binary(job: BinaryRun, *, deadline: Deadline, cancellation: Cancellation
         host=job.host,
         connection=job.connection,
         binary=job.binary,
-        arguments=["--host", job.host, *_state(job), *job.arguments],
+        arguments=["--host", job.host, *_state(job), *job.arguments] if job.binary.results == "runner" else [],
         stdin=bool(_frames(job)),
         env=job.env,
         on_pushing=job.on_pushing,
         records=job.records,
+        watched=job.binary.results != "runner",
     )
     try:
         with (
+            _hearing(job, deadline, cancellation) as hearing,
             _begun(job, delivery, deadline) as process,
             _killed_at(deadline, process) as late,
             cancellation.stopping(process.kill),
         ):
             _settle(job, delivery, process, late, deadline)
-            return _run(job, delivery, process, late, deadline)
+            return _run(job, delivery, process, late, deadline, hearing)
     finally:
         if delivery.loose:
             job.on_left(delivery.folder)
         delivery.close(_LATE if deadline.expired() else _TAIL)
+
+
+def _hearing(
+    job: BinaryRun, deadline: Deadline, cancellation: Cancellation
+) -> AbstractContextManager[Transcript | Overheard]:
+    """What makes results of what the binary tells."""
+    if job.binary.results == "runner":
+        return nullcontext(Transcript(mask=job.mask, on_state=job.on_state or (lambda record: None)))
+    from harness.deploy.foreign import overheard
+
+    assert job.payload is not None
+    return overheard(
+        job.payload,
+        job.connection,
+        job.binary.report_url,
+        mask=job.mask,
+        on_line=job.on_line,
+        on_record=job.on_record,
+        on_event=job.on_event,
+        deadline=deadline,
+        cancellation=cancellation,
+    )
 
 
 def _begun(job: BinaryRun, delivery: Delivery, deadline: Deadline) -> Process:
@@ -106,9 +139,13 @@ def _settle(job: BinaryRun, delivery: Delivery, process: Process, late: threadin
 
 
 def _run(
-    job: BinaryRun, delivery: Delivery, process: Process, late: threading.Event, deadline: Deadline
+    job: BinaryRun,
+    delivery: Delivery,
+    process: Process,
+    late: threading.Event,
+    deadline: Deadline,
+    transcript: Transcript | Overheard,
 ) -> HostExecutionResult:
-    transcript = Transcript(mask=job.mask, on_state=job.on_state or (lambda record: None))
     started = time.monotonic()
     error: str | None
     try:
@@ -117,6 +154,9 @@ def _run(
         if rc < 128:  # else it may have been killed with its script
             delivery.ended()
         error = transcript.verdict(rc, str(job.mask(stderr)))
+        if isinstance(transcript, Transcript):
+            leaks = [*transcript.leaks, *(["its stderr"] if job.mask(stderr) != stderr else [])]
+            job.on_ended(Ending(rc, transcript.report, tuple(leaks)))
     except TransportFailed as failure:
         error = f"the connection broke while the runner was at work: {failure.message}"
         if not transcript.tasks and transcript.running is None and not late.is_set():
@@ -124,8 +164,11 @@ def _run(
     if late.is_set():
         where = f" in task {transcript.running!r}" if transcript.running else ""
         error = f"not done after {deadline}{where}: the runner was killed"
-    if error is not None and transcript.report is None:
-        error += _silence(job)
+    if error is not None:
+        error += "" if transcript.complete else _silence(job)
+        error += "\nit had deleted itself" if delivery.gone else ""
+    elif delivery.gone:
+        job.on_event("the runner deleted itself")
     if transcript.running is not None:
         job.on_interrupted(transcript.running)
     return HostExecutionResult(
@@ -134,6 +177,7 @@ def _run(
         deployment_method="binary",
         execution_time=time.monotonic() - started,
         error=error,
+        results=job.binary.results,
     )
 
 
@@ -148,7 +192,9 @@ def _silence(job: BinaryRun) -> str:
     return ""
 
 
-def _listen(job: BinaryRun, delivery: Delivery, process: Process, transcript: Transcript) -> tuple[int, str]:
+def _listen(
+    job: BinaryRun, delivery: Delivery, process: Process, transcript: Transcript | Overheard
+) -> tuple[int, str]:
     frames = _frames(job)
     if frames:
         # A runner that ended before it read them tells why by its exit status.
@@ -162,7 +208,7 @@ def _listen(job: BinaryRun, delivery: Delivery, process: Process, transcript: Tr
         record = transcript.feed(line)
         if record is not None:
             job.on_record(record)
-        elif transcript.running is not None:
+        elif transcript.running:
             job.on_start(transcript.running)
     ended = process.wait(_TAIL)
     return ended.rc, ended.err

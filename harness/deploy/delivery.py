@@ -19,7 +19,7 @@ from harness.models.results import CompilationResult
 _CHUNK = 1 << 18
 _TAIL = 30.0
 _SCRIPT = r"""
-size=$1 wanted=$2 kept=$3 stdin=$4 records=$5; shift 5
+size=$1 wanted=$2 kept=$3 stdin=$4 records=$5 watched=$6; shift 6
 usual=$(umask)
 umask 077
 say() { printf 'harness %s\n' "$*"; }
@@ -72,8 +72,11 @@ if [ "$records" = yes ]; then
 fi
 say running
 umask "$usual"
+cd "${HOME:-/}" 2>/dev/null || cd /
+unset OLDPWD
 if [ "$stdin" = yes ]; then "$folder/runner" "$@"; else "$folder/runner" "$@" </dev/null; fi
 status=$?
+[ "$watched" != yes ] || [ -e "$folder/runner" ] || printf '\nharness gone\n'
 if [ "$records" = yes ]; then
     trap '' PIPE
     printf '\nharness ended %s\n' "$status"
@@ -93,6 +96,7 @@ exit $status
 """/tmp is often mounted noexec: a folder counts once a program has run in it. Where records are kept they stay until
 somebody says that the runner's end was heard, or ten minutes."""
 _ENDED = b"harness ended "
+_GONE = b"harness gone\n"
 
 
 @dataclass
@@ -109,6 +113,10 @@ class Delivery:
     on_pushing: Callable[[], None]
     records: bool = False
     """The runner keeps what it writes in a file beside it, for when nobody hears it (aftermath.py)."""
+    watched: bool = False
+    """Whether the runner is to be looked for when it has ended."""
+    gone: bool = False
+    """It was not there any more."""
     folder: str = ""
     loose: bool = False
     """In the folder a runner may be at work of whose end nobody has heard."""
@@ -121,7 +129,7 @@ class Delivery:
         size, wanted = str(self.binary.binary_size), self.binary.sha256
         kept = (self.connection.kept or {}).get(wanted, "")
         self.folder, self.loose = kept, bool(kept)
-        flags = ["yes" if flag else "no" for flag in (self.stdin, self.records)]
+        flags = ["yes" if flag else "no" for flag in (self.stdin, self.records, self.watched)]
         words = [size, wanted, kept, *flags, *self.arguments]
         keep = "" if self.connection.kept is None else "yes"
         return self.connection.start(
@@ -165,6 +173,9 @@ class Delivery:
     def heard(self, line: bytes, process: Process) -> bool:
         """Whether this line is the script's: it tells the runner's end. One that was killed is not taken for ended, for
         what it had started may go on."""
+        if self.watched and line == _GONE:
+            self.gone = True
+            return True
         status = line.removeprefix(_ENDED).strip()
         if not self.records or status == line.strip() or not status.isdigit():
             return False

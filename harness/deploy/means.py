@@ -11,6 +11,7 @@ from harness.cancellation import Cancellation
 from harness.connections.base import Connection
 from harness.deadline import Deadline
 from harness.deploy.decide import Decision
+from harness.deploy.records import Ending
 from harness.models.endpoint import Endpoint
 from harness.models.results import CompilationResult, HostExecutionResult
 from harness.models.runner import Payload, TaskRecord
@@ -79,6 +80,8 @@ class Means(ABC):
     """Bytes of a binary that was pushed."""
     on_pushing: Callable[[str], None] = lambda host: None
     """A binary is about to travel to this host."""
+    on_ended: Callable[[str, Ending], None] = lambda host, ending: None
+    """A runner has ended on this host."""
     on_start: Callable[[str, str], None] = lambda host, task_id: None
     """A task has begun."""
 

@@ -16,6 +16,15 @@ _SHOWN = 200
 """Characters of a line that is quoted in a message."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a runner ended: `rc`, its report where there was one, and where known secrets stood in what it said."""
+
+    rc: int
+    report: ReportRecord | None
+    leaks: tuple[str, ...] = ()
+
+
 @dataclass
 class Transcript:
     """The records of one run of a runner, as they come in. `mask` is applied to every line's values."""
@@ -27,6 +36,8 @@ class Transcript:
     """The task that has begun and not ended."""
     faults: list[str] = field(default_factory=list)
     """What was wrong with the lines, in words."""
+    leaks: list[str] = field(default_factory=list)
+    """Where a known secret stood, in words: the mask hides it from everybody else."""
     on_state: Callable[[StateRecord], None] = lambda record: None
     """Told what a task leaves to later ones, unmasked."""
 
@@ -43,7 +54,10 @@ class Transcript:
             if isinstance(value, dict) and value.get("type") == "state":
                 self._take_state(value)
                 return None
-            return self._take(self.mask(value), text)
+            masked = self.mask(value)
+            if masked != value:
+                self.leaks.append(_place(value))
+            return self._take(masked, text)
         except (ValueError, RecursionError) as error:
             what = "a line that is no JSON" if not isinstance(error, ValidationError) else "a record with wrong fields"
             self._fault(what, text)
@@ -77,12 +91,12 @@ class Transcript:
 
     def verdict(self, rc: int, stderr: str) -> str | None:
         """Why the host as a whole failed; None when the runner did what its contract says."""
-        said = f"\n{stderr.strip()[-2000:]}" if stderr.strip() else ""
+        said = last_words(stderr)
         if rc == 2 and self.report is None and not self.tasks:
             return f"the runner could not start{said}"
         if self.report is None:
             where = f" in task {self.running!r}" if self.running else ""
-            return f"the runner ended{where} without a report ({_ended(rc)}){said}" + self._told_faults()
+            return f"the runner ended{where} without a report ({ended(rc)}){said}" + self._told_faults()
         if self.faults:
             return f"the runner wrote what its contract does not know{self._told_faults()}{said}"
         return self._disagreement(rc)
@@ -110,6 +124,11 @@ class Transcript:
 
     def _told_faults(self) -> str:
         return "".join(f"\n{fault}" for fault in self.faults[:5])
+
+    @property
+    def complete(self) -> bool:
+        """Whether the runner has come to its end."""
+        return self.report is not None
 
     def results(self) -> list[TaskExecutionResult]:
         return [task_result(record) for record in self.tasks]
@@ -140,5 +159,16 @@ def task_result(record: TaskRecord) -> TaskExecutionResult:
     )
 
 
-def _ended(rc: int) -> str:
+def _place(value: Any) -> str:
+    """Which record this is, in words."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    return f"the record of task {value.get('task_id')!r}" if kind == "task" else f"a record of type {kind!r}"
+
+
+def ended(rc: int) -> str:
     return f"killed by signal {rc - 128}" if rc > 128 else f"exit status {rc}"
+
+
+def last_words(said: str) -> str:
+    """On lines of their own, for the end of a message."""
+    return f"\n{said.strip()[-2000:]}" if said.strip() else ""

@@ -7,6 +7,8 @@ instances). A third party adds a driver through the entry point group `harness.d
 from __future__ import annotations
 
 import enum
+import hashlib
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -158,6 +160,14 @@ def is_automatic(key: str) -> bool:
     return re.fullmatch("[0-9a-f]{64}", key) is not None
 
 
+def stored_name(scenario: ScenarioRef, platform: str, key: str) -> str:
+    """Under which a snapshot's file or folder lies. Automatic keys say themselves what they hold; a name that a person
+    gave is the platform's own."""
+    if is_automatic(key):
+        return key
+    return hashlib.sha256(json.dumps([str(scenario.project), scenario.name, platform, key]).encode()).hexdigest()
+
+
 def is_name(text: str) -> bool:
     """Whether a person may call a snapshot so."""
     return re.fullmatch(SNAPSHOT_NAME, text) is not None
@@ -175,6 +185,15 @@ class Origin:
     """Volumes and shares: what `prepare` may write to that no snapshot holds."""
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """`paths`: everything that was made, changed or removed in an instance since it was made, but for what lies below
+    `elsewhere`: folders whose file systems the driver cannot tell of."""
+
+    paths: frozenset[str]
+    elsewhere: tuple[str, ...] = ()
+
+
 class Site(AbstractContextManager["Site"], ABC):
     """The open scope of one scenario's run in one driver. Leaving it closes what the scope itself made
     (a network) once no instance needs it; instances go by `destroy`."""
@@ -182,6 +201,8 @@ class Site(AbstractContextManager["Site"], ABC):
     capabilities: frozenset[Capability]
     name: str
     """The driver's name, for messages."""
+    snapshots_outlive: bool = True
+    """Whether a snapshot outlives the instance that it was taken of, and new ones can begin from it."""
 
     @abstractmethod
     def create(self, specs: Sequence[PlatformSpec], bases: Mapping[str, Snapshot]) -> list[Instance]:
@@ -237,6 +258,10 @@ class Site(AbstractContextManager["Site"], ABC):
         """Back to the snapshot's state; whatever came after it is gone."""
         raise self._unsupported(Capability.SNAPSHOT)
 
+    def written(self, instance: Instance) -> Written | None:
+        """What was written to its files since it was made; None where only a look at all of them tells."""
+        return None
+
     def console(self, instance: Instance) -> str:
         """The console's text so far."""
         raise self._unsupported(Capability.CONSOLE)
@@ -284,6 +309,10 @@ class Driver(ABC):
     @abstractmethod
     def diagnose(self) -> list[Problem]:
         """Why this driver cannot work here, each with a cure; empty when it can. No side effects."""
+
+    def obstacles(self) -> list[Problem]:
+        """As `diagnose`, but cheap enough for the beginning of every run: what worked before may be taken to work."""
+        return self.diagnose()
 
     def systemd_trial(self) -> PlatformSpec | None:
         """A platform with `init: systemd` that could be made at once: nothing has to be built or fetched for it.

@@ -27,6 +27,7 @@ from harness.drivers.base import (
     Site,
     Snapshot,
 )
+from harness.drivers.host_keys import known_host, private_file
 from harness.errors import HarnessError, NotReady, Problem
 from harness.models.endpoint import DaemonAddress, Docker, Endpoint, Local, Ssh
 from harness.models.serde import StrictModel
@@ -51,6 +52,7 @@ _SSH = ("smart", "ssh", "ansible.builtin.ssh", "paramiko", "paramiko_ssh", "ansi
 _DOCKER = ("docker", "docker_api", "community.docker.docker", "community.docker.docker_api")
 _PODMAN = ("podman", "containers.podman.podman")
 _INVENTORY_SECONDS = 60.0
+_HINT = "see what create.yml wrote into instance_config.yml"
 
 
 class DelegatedOptions(StrictModel):
@@ -188,37 +190,10 @@ def _ssh(spec: PlatformSpec, variables: Mapping[str, Any], host: str, deadline: 
         port=port,
         user=variables.get("ansible_user"),
         identities=(str(Path(str(identity)).expanduser().absolute()),) if identity else (),
-        known_hosts=str(_known_host(folder / f"known_hosts-{spec.name}", host, port, deadline)),
-        password_file=str(_private(folder / f"password-{spec.name}", f"{password}\n")) if password else None,
+        known_hosts=str(known_host(folder / f"known_hosts-{spec.name}", host, port, deadline, hint=_HINT)),
+        password_file=str(private_file(folder / f"password-{spec.name}", f"{password}\n")) if password else None,
         use_config=not identity and not password,
     )
-
-
-def _known_host(path: Path, host: str, port: int, deadline: Deadline) -> Path:
-    """The key that it shows now: it was made a moment ago, and nobody has seen another. Raises NotReady."""
-    try:
-        done = subprocess.run(
-            ["ssh-keyscan", "-T", "5", "-p", str(port), host],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=max(1.0, min(30.0, deadline.remaining())),
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotReady(
-            f"ssh-keyscan of {host}:{port} failed: {error}", hint="apt-get install openssh-client"
-        ) from error
-    if not done.stdout.strip():
-        raise NotReady(f"no sshd answers at {host}:{port}", hint="see what create.yml wrote into instance_config.yml")
-    return _private(path, done.stdout)
-
-
-def _private(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    return path
 
 
 def _from_inventory(spec: PlatformSpec, deadline: Deadline) -> Variables:

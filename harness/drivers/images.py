@@ -121,7 +121,7 @@ def ensure(name: str, *, tell: Tell | None = None, force: bool = False) -> Image
     image = find(name)
     if image is not None and not force:
         return image
-    say = tell or _to_stderr
+    say = tell or to_stderr
     # For nobody else: the trees have setuid programs that no update will ever reach.
     recipe.folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with FileLock(f"{recipe.folder}.lock"):
@@ -133,7 +133,7 @@ def ensure(name: str, *, tell: Tell | None = None, force: bool = False) -> Image
     return image
 
 
-def _to_stderr(line: str) -> None:
+def to_stderr(line: str) -> None:
     print(f"harness: {line}", file=sys.stderr, flush=True)
 
 
@@ -180,7 +180,7 @@ def tree(image: Image, ids: str, unpack: Unpack, *, owner: int | None = None, te
     with FileLock(f"{target}.lock"):
         if target.is_dir():
             return target
-        (tell or _to_stderr)(f"unpacking {image.reference}")
+        (tell or to_stderr)(f"unpacking {image.reference}")
         draft = image.folder / f".tree-{ids}"
         _discard(draft)
         draft.mkdir()

@@ -19,8 +19,18 @@ _SCRATCH_BYTES = 3 << 30
 _SHARED_MEMORY = Path("/dev/shm")
 
 
-def build(suite: str, packages: Sequence[str], scratch: Path, tar: Path, tell: Callable[[str], None]) -> None:
-    """Write the root file system of `suite` with `packages` to `tar`; `scratch` is a folder to work in.
+def build(
+    suite: str,
+    packages: Sequence[str],
+    scratch: Path,
+    tar: Path,
+    tell: Callable[[str], None],
+    *,
+    options: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+) -> None:
+    """Write the root file system of `suite` with `packages` to `tar`; `scratch` is a folder to work in, `options` are
+    more of mmdebstrap's, and `env` is added for the packages' own scripts.
 
     Raises ImageFailed with mmdebstrap's last words.
     """
@@ -32,12 +42,13 @@ def build(suite: str, packages: Sequence[str], scratch: Path, tar: Path, tell: C
         "--variant=minbase",
         f"--include={','.join(packages)}",
         *apt_sources.proxy_options(),
+        *options,
         suite,
         str(tar),
         # Where this machine is no Debian of that suite (Ubuntu, say), mmdebstrap knows Debian's own mirrors.
         *([str(sources)] if own else []),
     ]
-    environment = dict(os.environ)
+    environment = {**os.environ, **(env or {})}
     if os.geteuid() == 0:
         work = scratch / "work"
         work.mkdir()

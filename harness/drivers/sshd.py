@@ -8,10 +8,12 @@ snapshot holds. Both sides' keys are made here, so that nothing is trusted on fi
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import shutil
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -22,7 +24,7 @@ from pydantic import Field, model_validator
 from harness.connections import open_connection
 from harness.deadline import Deadline, poll
 from harness.errors import DriverFailed, NotReady
-from harness.models.endpoint import Endpoint, Ssh
+from harness.models.endpoint import Endpoint, Sandbox, Ssh
 from harness.models.serde import StrictModel
 
 _PORT = 2222
@@ -80,7 +82,7 @@ class Keys:
             try:
                 draft.mkdir(mode=0o700)
                 for name in ("id_ed25519", "host_key"):
-                    private, public = _key_pair()
+                    private, public = key_pair()
                     _write(draft / name, private)
                     _write(draft / f"{name}.pub", public)
                 with contextlib.suppress(FileExistsError, OSError):  # another process was faster
@@ -98,9 +100,23 @@ class Keys:
         text = f"{name} {self.public(self.host_key)}\n"
         if self.known_hosts.exists() and self.known_hosts.read_text() == text:
             return
-        fresh = self.folder / f".known_hosts.{secrets.token_hex(8)}"
+        self._put("known_hosts", text)
+
+    def started(self, running: str) -> bool:
+        """Whether sshd was started as this text tells it."""
+        try:
+            return (self.folder / "started").read_text() == running
+        except OSError:
+            return False
+
+    def remember(self, running: str) -> None:
+        with contextlib.suppress(OSError):  # next time it is looked at more closely
+            self._put("started", running)
+
+    def _put(self, name: str, text: str) -> None:
+        fresh = self.folder / f".{name}.{secrets.token_hex(8)}"
         _write(fresh, text)
-        fresh.replace(self.known_hosts)
+        fresh.replace(self.folder / name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +129,7 @@ class Way:
     """The addresses inside at which sshd listens."""
     proxy_command: str | None = None
     proxy_passes_socket: bool = False
+    sandbox: Sandbox | None = None
 
 
 def offer(
@@ -123,11 +140,31 @@ def offer(
     Raises DriverFailed where there is no sshd or no such user, NotReady when it does not answer by the deadline.
     """
     keys.trust(way.host, way.port)
+    script = _script(settings, keys, way, systemd=systemd)
+    running = f"{inner.model_dump_json()} {hashlib.sha256(script.encode()).hexdigest()}"
+    if not (keys.started(running) and _answers(way)):
+        _start(inner, name, settings, keys, script, deadline)
+        if way.proxy_command is None:
+            _wait_for_banner(name, way, deadline)
+        keys.remember(running)
+    return Ssh(
+        host=way.host,
+        port=way.port,
+        user=settings.user,
+        identities=(str(keys.identity),),
+        known_hosts=str(keys.known_hosts),
+        proxy_command=way.proxy_command,
+        proxy_passes_socket=way.proxy_passes_socket,
+        sandbox=way.sandbox,
+        environment=getattr(inner, "environment", {}),
+    )
+
+
+def _start(inner: Endpoint, name: str, settings: SshdSettings, keys: Keys, script: str, deadline: Deadline) -> None:
+    """Raises DriverFailed."""
     with open_connection(inner, name=name) as connection:
         done = connection.run(
-            ["sh", "-c", _script(settings, keys, way, systemd=systemd)],
-            stdin=keys.host_key.read_bytes(),
-            timeout=max(1.0, deadline.remaining()),
+            ["sh", "-c", script], stdin=keys.host_key.read_bytes(), timeout=max(1.0, deadline.remaining())
         )
     if done.rc == _NO_SSHD:
         raise DriverFailed(
@@ -144,27 +181,36 @@ def offer(
         words = " ".join((done.err.strip() or done.out.strip() or f"status {done.rc}").split("\n")[-3:])
         hint = f"`ssh: {{port: }}` names a port other than {settings.port}" if "in use" in words else None
         raise DriverFailed(f"{name}: its sshd did not start: {words}", hint=hint)
-    if way.proxy_command is None:
-        _wait_for_banner(name, way, deadline)
-    return Ssh(
-        host=way.host,
-        port=way.port,
-        user=settings.user,
-        identities=(str(keys.identity),),
-        known_hosts=str(keys.known_hosts),
-        proxy_command=way.proxy_command,
-        proxy_passes_socket=way.proxy_passes_socket,
-        environment=getattr(inner, "environment", {}),
-    )
+
+
+def _answers(way: Way) -> bool:
+    """Whether an sshd is seen to be there."""
+    try:
+        if way.sandbox is None:
+            return _greets(socket.create_connection((way.host, way.port), timeout=1.0))
+        if sys.platform == "linux":
+            from harness.sandbox import relay
+
+            return _greets(relay.connect(way.sandbox.pid, way.sandbox.start_time, way.port))
+    except OSError:
+        pass
+    return False
+
+
+def _greets(connected: socket.socket, timeout: float = 1.0) -> bool:
+    """Raises OSError."""
+    with connected:
+        connected.settimeout(timeout)
+        return connected.recv(4) == b"SSH-"
 
 
 def _wait_for_banner(name: str, way: Way, deadline: Deadline) -> None:
     def greeted(last: bool) -> bool | None:
         try:
-            with socket.create_connection((way.host, way.port), timeout=max(0.1, min(5.0, deadline.remaining()))) as s:
-                if s.recv(4) == b"SSH-":
-                    return True
-                words = "something else answers there"
+            patience = max(0.1, min(5.0, deadline.remaining()))
+            if _greets(socket.create_connection((way.host, way.port), timeout=patience), patience):
+                return True
+            words = "something else answers there"
         except OSError as error:
             words = str(error)
         if last:
@@ -233,6 +279,7 @@ if runs && [ "$(cat "$folder/sshd_config")" = "$config" ]; then exit 0; fi
 cat >"$folder/host_key" && printf '%s\n' "$config" >"$folder/sshd_config" || exit 1
 printf '%s\n' {authorized} >"$folder/authorized_keys" && chmod 644 "$folder/authorized_keys" || exit 1
 "$sshd" -t -f "$folder/sshd_config" || exit 1
+umask 022 # that of sshd is that of every session
 {start}
 """
 _BY_ITSELF = """
@@ -250,7 +297,6 @@ exit 1
 _BY_SYSTEMD = """
 mkdir -p /run/systemd/system
 rm -f "$folder/pid"
-umask 022
 cat >/run/systemd/system/harness-sshd.service <<END
 [Unit]
 Description=sshd of the harness
@@ -269,8 +315,8 @@ exit 1
 """
 
 
-def _key_pair() -> tuple[str, str]:
-    """A new ed25519 key in OpenSSH's format, and its public half. Raises DriverFailed."""
+def key_pair() -> tuple[str, str]:
+    """A new ed25519 key in OpenSSH's format, and its public half with a newline. Raises DriverFailed."""
     try:
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -308,6 +308,7 @@ class Proxy:
         loop.call_soon_threadsafe(loop.stop)
         self._thread.join(_PATIENCE)
         if not loop.is_running():
+            loop.run_until_complete(_end_tasks())  # among them asyncio's own, of connections that are just coming in
             loop.run_until_complete(asyncio.sleep(0))  # what was aborted is closed in the loop's next round
             loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
@@ -319,6 +320,13 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+async def _end_tasks() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _call(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:

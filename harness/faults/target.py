@@ -7,13 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.connections.base import Connection
 from harness.drivers.base import Instance, Site
 from harness.errors import HarnessError, Unsupported
-from harness.faults.proxy import Front
 from harness.models.endpoint import Endpoint, Ssh
 from harness.models.fault import Fault
+
+if TYPE_CHECKING:
+    from harness.faults.proxy import Front
 
 Undo = Callable[[], None]
 """Sets right what the fault has done; called once, and may raise HarnessError."""

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import mkdtemp
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from harness.errors import HarnessError
-from harness.faults.proxy import Address, Front, Proxy, Traffic
 from harness.models.endpoint import Ssh
 from harness.models.shaping import Shaping
+
+if TYPE_CHECKING:
+    from harness.faults.proxy import Front, Proxy, Traffic
 
 _HERE = "127.0.0.1"
 
@@ -23,7 +25,7 @@ class Ways:
 
     def __init__(self, wanted: Mapping[str, Shaping]) -> None:
         self._wanted = wanted
-        self._proxy = Proxy()
+        self._proxy: Proxy | None = None
         self._fronts: dict[str, Front] = {}
         self._folder: Path | None = None
         self._lock = threading.Lock()
@@ -47,9 +49,12 @@ class Ways:
                 f"{name}: no proxy can be put before a machine that only the user's ssh configuration leads to",
                 hint="shaping and cuts are for platforms of the docker and native drivers with `connection: ssh`",
             )
+        from harness.faults.proxy import Address, Proxy
+
         address = Address(endpoint.host, endpoint.port or 22, endpoint.proxy_command, endpoint.proxy_passes_socket)
         folder = self.folder
         with self._lock:
+            self._proxy = self._proxy or Proxy()
             front = self._fronts.get(name)
             if front is None:
                 front = self._fronts[name] = self._proxy.front(address, self._wanted.get(name))
@@ -64,6 +69,7 @@ class Ways:
                 "known_hosts": str(known),
                 "proxy_command": None,
                 "proxy_passes_socket": False,
+                "sandbox": None,
             }
         )
 
@@ -72,12 +78,15 @@ class Ways:
 
     def traffic(self, name: str) -> Traffic:
         """What has passed so far; nothing where there is no proxy."""
+        from harness.faults.proxy import Traffic
+
         front = self._fronts.get(name)
         return front.traffic if front is not None else Traffic()
 
     def close(self) -> None:
         """A second call does nothing."""
-        self._proxy.close()
+        if self._proxy is not None:
+            self._proxy.close()
         self._fronts.clear()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

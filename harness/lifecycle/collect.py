@@ -12,20 +12,26 @@ from harness.drivers.base import Capability
 from harness.errors import HarnessError
 from harness.lifecycle.context import Context
 
+_OUTSIDE = {Capability.CONSOLE, Capability.SCREENSHOT}
+
 
 def collect(context: Context, step: str) -> None:
     """The scenario's `collect` paths and the consoles, to `collected/HOST/` in the run's folder. Never raises for a
     host that cannot give them: it says so."""
-    hosts = [name for name in context.hosts if context.fleet.members[name].connection is not None]
+    reached = {name for name in context.hosts if context.fleet.members[name].connection is not None}
 
     def fetch(host: str) -> None:
         folder = context.folder / "collected" / host
-        _console(context, host, folder)
-        for pattern in context.scenario.collect:
+        _look_from_outside(context, host, folder, step)
+        for pattern in context.scenario.collect if host in reached else ():
             for path in _expand(context.fleet.connection(host), pattern):
                 _pull(context, host, path, folder, step)
 
-    wanted = hosts if context.scenario.collect else [h for h in hosts if _has_console(context, h)]
+    wanted = [
+        host
+        for host in context.hosts
+        if (host in reached and context.scenario.collect) or _OUTSIDE & context.fleet.members[host].site.capabilities
+    ]
     for host, error in context.each(wanted, fetch).failed.items():
         context.event(step, host, f"could not be collected from: {error}")
 
@@ -53,14 +59,19 @@ def _pull(context: Context, host: str, path: str, folder: Path, step: str) -> No
         context.event(step, host, f"{path} could not be collected: {error}")
 
 
-def _has_console(context: Context, host: str) -> bool:
-    return Capability.CONSOLE in context.fleet.members[host].site.capabilities
-
-
-def _console(context: Context, host: str, folder: Path) -> None:
-    if _has_console(context, host):
-        member = context.fleet.members[host]
-        with suppress(HarnessError, OSError):
+def _look_from_outside(context: Context, host: str, folder: Path, step: str) -> None:
+    """Its console and its screen, which tell most where nothing answers in it."""
+    member = context.fleet.members[host]
+    capabilities = member.site.capabilities
+    with suppress(HarnessError, OSError):
+        if Capability.CONSOLE in capabilities:
             text = member.site.console(member.instance)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "console.log").write_text(context.mask.text(text), errors="backslashreplace")
+    with suppress(HarnessError, OSError):
+        if Capability.SCREENSHOT in capabilities:
+            picture = member.site.screenshot(member.instance)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "screen.png").write_bytes(picture)
+            context.ledger.screens[host] = str(folder / "screen.png")
+            context.event(step, host, f"its screen is in {folder / 'screen.png'}")

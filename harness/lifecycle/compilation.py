@@ -129,7 +129,7 @@ def _compile_all(
     step: str,
 ) -> Outcome[CompilationResult]:
     compiler = _compiler(context, choice)
-    settings = CompileSettings(options=choice.options, cancellation=context.cancellation)
+    settings = CompileSettings(cancellation=context.cancellation)
     if context.secrets and not compiler.honours().secrets:
         raise StepFailed(f"the compiler {choice.name} cannot take secrets", outcome="error", stage="compile")
     by_name = {_job(number, target): (number, target) for number, target in wanted}
@@ -159,4 +159,4 @@ def _compile_all(
 
 def _compiler(context: Context, choice: CompilerChoice) -> Compiler:
     own = context.compiler
-    return own if own is not None and own.name == choice.name else registry.compiler(choice.name)
+    return own if own is not None and choice == context.scenario.provisioner.compiler else registry.compiler(choice)

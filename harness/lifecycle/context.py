@@ -25,6 +25,7 @@ from harness.lifecycle.workspace import Workspace
 from harness.models.runner import TaskRecord
 from harness.models.scenario import Scenario
 from harness.secrets import Mask
+from harness.verify.conduct.catalogue import CHEAP
 
 if TYPE_CHECKING:
     from harness.compile.base import Compiler
@@ -64,6 +65,10 @@ class RunOptions:
     """Whether what `prepare` makes is kept, and gone on from."""
     snapshot_max_age: float = 86400.0
     """Seconds; an older snapshot is made anew."""
+    checks: frozenset[str] | None = None
+    """Ids of the checks that need no expectations; the scenario's own when None."""
+    sums: frozenset[str] = frozenset()
+    """Files on the platforms whose content `observe` and `survey` look at, whatever has become of them."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,12 @@ class Context:
         return [
             name for name in self.fleet.specs if name in self.fleet.members and (self.only is None or name in self.only)
         ]
+
+    @property
+    def checks(self) -> frozenset[str]:
+        """Ids of the checks of a run's conduct that are to be made."""
+        wanted = self.options.checks if self.options.checks is not None else self.scenario.verifier.checks.wanted
+        return wanted if wanted is not None else CHEAP
 
     @property
     def pytest_arguments(self) -> tuple[str, ...]:

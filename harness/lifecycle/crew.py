@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from harness.cancellation import Cancellation
 from harness.deadline import Deadline
-from harness.errors import CommandTimedOut
+from harness.errors import CommandTimedOut, Interrupted
 
 T = TypeVar("T")
 
@@ -44,11 +44,14 @@ def side_by_side(
     ended: queue.SimpleQueue[tuple[str, T | None, BaseException | None]] = queue.SimpleQueue()
 
     def labour() -> None:
-        while not cancellation.called:
+        while True:
             try:
                 name = waiting.get_nowait()
             except queue.Empty:
                 return
+            if cancellation.called:
+                ended.put((name, None, Interrupted("called off")))
+                continue
             try:
                 ended.put((name, work(name), None))
             except BaseException as error:

@@ -17,6 +17,7 @@ from harness.lifecycle.binaries import Binaries
 from harness.lifecycle.context import Context
 from harness.lifecycle.crew import Outcome
 from harness.lifecycle.failures import StepFailed, describe, describe_all, raise_defects
+from harness.lifecycle.witness import Witness
 from harness.models.results import HostExecutionResult
 from harness.models.runner import TaskRecord
 from harness.report.decisions import in_words
@@ -47,10 +48,11 @@ def run_plan(
     *,
     step: str,
     arguments: RunArguments,
+    witness: Witness | None = None,
 ) -> dict[str, HostExecutionResult]:
     """Each host by its strategy. Raises StepFailed (stage push) when any could not be brought what it was to run."""
     started = time.monotonic()
-    means = means_of(context, step, arguments)
+    means = means_of(context, step, arguments, witness)
     deployed = _deploy(context, _works(context, binaries, connections), means)
     took = time.monotonic() - started
     context.time(step, "", "run", took)
@@ -126,7 +128,7 @@ def _deploy(context: Context, works: Sequence[HostWork], means: Means) -> Deploy
     return whole
 
 
-def means_of(context: Context, step: str, arguments: RunArguments) -> Means:
+def means_of(context: Context, step: str, arguments: RunArguments, witness: Witness | None = None) -> Means:
     lock = threading.Lock()
 
     def pushed(size: int) -> None:
@@ -136,6 +138,8 @@ def means_of(context: Context, step: str, arguments: RunArguments) -> Means:
 
     def ended(host: str, record: TaskRecord) -> None:
         context.task(host, record)
+        if witness is not None:
+            witness.heard(host, record)
         context.faults.task_ended(host, record.task_id)
 
     return _Means(
@@ -149,6 +153,7 @@ def means_of(context: Context, step: str, arguments: RunArguments) -> Means:
         on_record=ended,
         on_line=lambda line: context.log_line(step, line),
         on_push=pushed,
+        on_ended=witness.ended if witness is not None else lambda host, ending: None,
         on_pushing=context.faults.pushing,
         on_start=lambda host, _: context.faults.task_started(host),
         context=context,

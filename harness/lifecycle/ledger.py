@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from harness.models.results import CompilationResult, HostExecutionResult, SnapshotUse, StepResult
+from harness.models.results import CheckResult, CompilationResult, HostExecutionResult, SnapshotUse, StepResult
 from harness.models.verification import VerifyOutcome
 
 if TYPE_CHECKING:
     from harness.lifecycle.snapshots.shelf import Planned
+    from harness.lifecycle.steps.observe import Observed
 
 
 @dataclass
@@ -40,6 +41,8 @@ class Ledger:
     pushes: int = 0
     bytes_pushed: int = 0
     verification: VerifyOutcome | None = None
+    conduct: list[CheckResult] = field(default_factory=list)
+    """Of the checks that need no expectations, of every run of the plan."""
     warnings: list[str] = field(default_factory=list)
     notes: set[str] = field(default_factory=set)
     expected_failure: str | None = None
@@ -49,8 +52,12 @@ class Ledger:
     interrupted: bool = False
     planned: Planned | None = None
     """The snapshot that this run goes on from, or will once it has made it; None where there is to be none."""
+    observed: dict[str, Observed] = field(default_factory=dict)
+    """What was seen of each platform around the plan, where it was looked at."""
     snapshots: dict[str, SnapshotUse] = field(default_factory=dict)
     """What each platform went on from."""
+    screens: dict[str, str] = field(default_factory=dict)
+    """Pictures of what the platforms' screens showed when something had failed."""
 
     @property
     def factors(self) -> list[float]:

@@ -49,7 +49,7 @@ def _read(scenario: Scenario, path: Path, compiler: CompilerChoice, validate: bo
     from harness.scenario.outcomes import check_outcomes
 
     ours = path == scenario.provisioner.plan
-    honours = registry.compiler(compiler.name).honours()
+    honours = registry.compiler(compiler).honours()
     warnings: Sequence[Problem] = ()
     if validate:
         platforms = [platform.name for platform in scenario.platforms]
@@ -81,6 +81,9 @@ def _read(scenario: Scenario, path: Path, compiler: CompilerChoice, validate: bo
         # That a prepare or cleanup plan is for some platforms only is nothing to warn of.
         warnings=tuple(str(warning) for warning in warnings) if ours else (),
     )
+    if (found.tags or found.skip_tags) and not honours.selection:
+        words = f"runners of the compiler {compiler.name} take no tags"
+        raise InvalidInput(str(path), [Problem(path.name, words, "leave out tags and skip_tags")])
     if validate and not honours.parts:
         hosts = [platform.name for platform in scenario.platforms]
         payloads = payloads_of(scenario, found, hosts, scenario.provisioner.secrets)
@@ -112,7 +115,7 @@ def payloads_of(
         hosts=hosts,
         secrets=secrets,
         tags=checked.tags,
-        honours=registry.compiler(checked.compiler.name).honours(),
+        honours=registry.compiler(checked.compiler).honours(),
     )
 
 

@@ -11,7 +11,7 @@ from harness.deadline import Deadline
 from harness.errors import HarnessError, UsageError
 from harness.lifecycle.context import RunOptions
 from harness.lifecycle.events import Observer
-from harness.lifecycle.fleet import Fleet
+from harness.lifecycle.fleet import Fleet, Member
 from harness.lifecycle.journal import Journal
 from harness.lifecycle.run import perform
 from harness.lifecycle.workspace import Workspace, new_run_id
@@ -47,6 +47,15 @@ def reach(scenario: Scenario, platform: str, options: RunOptions, observer: Obse
         result = perform(scenario, "create", options, observer)
         if result.exit_code:
             raise HarnessError(f"{platform} could not be created", hint=f"harness create -s {scenario.name} says why")
+    with found(scenario, platform, observer) as member:
+        endpoint = member.site.wait_ready(member.instance, Deadline(_READY))
+        with open_connection(endpoint, name=platform) as connection:
+            yield connection
+
+
+@contextmanager
+def found(scenario: Scenario, platform: str, observer: Observer) -> Iterator[Member]:
+    """A platform that is kept, whatever its state; nothing is made. Raises HarnessError when there is none."""
     specs = [spec for spec in scenario.platforms if spec.name == platform]
     with (
         closing(_journal(scenario)) as journal,
@@ -55,10 +64,8 @@ def reach(scenario: Scenario, platform: str, options: RunOptions, observer: Obse
         fleet.adopt(lambda message: observer.warning(scenario.name, message))
         member = fleet.members.get(platform)
         if member is None:
-            raise HarnessError(f"{platform} has gone", hint=f"harness create -s {scenario.name} makes it again")
-        endpoint = member.site.wait_ready(member.instance, Deadline(_READY))
-        with open_connection(endpoint, name=platform) as connection:
-            yield connection
+            raise HarnessError(f"{platform} does not exist", hint=f"harness create -s {scenario.name} makes it")
+        yield member
 
 
 def _journal(scenario: Scenario) -> Journal:

@@ -19,10 +19,11 @@ from harness.lifecycle.events import Observer
 from harness.lifecycle.faults import Faults, ways_wanted
 from harness.lifecycle.fleet import Fleet, Member
 from harness.lifecycle.journal import Journal
+from harness.lifecycle.ledger import Ledger
 from harness.lifecycle.locks import Holder
 from harness.lifecycle.orphans import clear_stale
 from harness.lifecycle.run_log import Observers, RunLog
-from harness.lifecycle.sequence import TRANSIENT, steps_of
+from harness.lifecycle.sequence import PLAN_STEPS, TRANSIENT, steps_of
 from harness.lifecycle.signals import Signals
 from harness.lifecycle.validation import build_report
 from harness.lifecycle.walk import Walker
@@ -34,10 +35,11 @@ from harness.secrets import Mask, read_secrets
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """`exit_code` as `harness.cli.outcome.Exit` has it."""
+    """`exit_code` as `harness.cli.outcome.Exit` has it. `ledger`: all that the run brought forth."""
 
     report: TestReport
     exit_code: int
+    ledger: Ledger
 
 
 _WITHOUT_PLAN = ("create", "prepare", "cleanup", "destroy", "syntax", "dependency")
@@ -54,7 +56,7 @@ def require_drivers(scenario: Scenario) -> None:
     hint: str | None = None
     for name in sorted({platform.driver for platform in scenario.platforms}):
         try:
-            problems += registry.driver(name).diagnose()
+            problems += registry.driver(name).obstacles()
         except UsageError:
             raise
         except HarnessError as error:
@@ -97,9 +99,9 @@ def _with_standby(context: Context, steps: Sequence[str], stack: ExitStack) -> C
 
 def _with_compiler(context: Context, steps: Sequence[str]) -> Context:
     """It finds its toolchain while platforms are made."""
-    if context.scenario.provisioner.name != "binary" or not {"converge", "idempotence"}.intersection(steps):
+    if context.scenario.provisioner.name != "binary" or not PLAN_STEPS.intersection(steps):
         return context
-    compiler = registry.compiler(context.scenario.provisioner.compiler.name)
+    compiler = registry.compiler(context.scenario.provisioner.compiler)
     threading.Thread(target=compiler.warm_up, name="harness-compiler", daemon=True).start()
     return replace(context, compiler=compiler)
 
@@ -181,7 +183,7 @@ class Run:
             context.journal.end_run(self._id, _outcome(code))
         self._keep_report(context, report)
         context.observer.run_ended(self._scenario.name, report)
-        return RunResult(report, code)
+        return RunResult(report, code, context.ledger)
 
     def _tell_left(self, context: Context) -> None:
         """What this run wanted to be rid of and is not: a driver that failed, or did not come back in time."""

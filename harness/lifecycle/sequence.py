@@ -18,10 +18,11 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 ENDING = ("cleanup", "destroy")
 """Walked even after a step has failed."""
 
-TRANSIENT = ("test", "check")
+TRANSIENT = ("test", "check", "compare")
 """Verbs that work on platforms of their own, and destroy them."""
 
-_PLAN_STEPS = ("converge", "idempotence")
+PLAN_STEPS = frozenset({"converge", "idempotence", "observe"})
+"""They compile and run the plan."""
 
 
 def steps_of(scenario: Scenario, verb: str, *, done: Collection[str] = ()) -> tuple[str, ...]:
@@ -39,7 +40,7 @@ def steps_of(scenario: Scenario, verb: str, *, done: Collection[str] = ()) -> tu
         steps.append(step)
     if verb in TRANSIENT and steps[-1:] != ["destroy"]:
         steps.append("destroy")  # what `test` makes is its own; only --destroy says otherwise
-    plan = scenario.provisioner.name == "binary" and any(step in steps for step in _PLAN_STEPS)
+    plan = scenario.provisioner.name == "binary" and not PLAN_STEPS.isdisjoint(steps)
     if plan and "create" in steps and "syntax" not in steps:
         steps.insert(steps.index("create"), "syntax")
     return tuple(steps)

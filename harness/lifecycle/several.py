@@ -93,6 +93,19 @@ def choose(selection: Selection, settings: Settings) -> list[Chosen]:
     return chosen
 
 
+def choose_one(selection: Selection, settings: Settings) -> Scenario:
+    """The one scenario asked for. Raises UsageError for several, and for one that has no plan to compile."""
+    chosen = choose(selection, settings)
+    if len(chosen) != 1:
+        raise UsageError("one scenario at a time", hint="name it with -s")
+    scenario = chosen[0].scenario
+    if scenario.provisioner.name != "binary":
+        raise UsageError(
+            f"scenario {scenario.name!r} has no plan to compile", hint="it needs `provisioner: {name: binary}`"
+        )
+    return scenario
+
+
 def _implied(selection: Selection) -> bool:
     """--category alone means all scenarios of that category."""
     return selection.category is not None and not selection.names

@@ -51,6 +51,7 @@ def build_report(context: Context) -> TestReport:
         run=context.run.value,
         steps=ledger.steps,
         snapshots=list(ledger.snapshots.values()),
+        screens=dict(ledger.screens),
     )
 
 
@@ -122,7 +123,7 @@ def _validation(context: Context) -> ValidationReport:
         task_validations=ledger.verification.task_validations if ledger.verification else [],
         performance_validation=performance,
         deployment_validation=deployment,
-        suite=ledger.verification.suite if ledger.verification else [],
+        suite=[*(ledger.verification.suite if ledger.verification else []), *ledger.conduct],
         unchecked=unchecked,
     )
 

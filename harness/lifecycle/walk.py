@@ -18,6 +18,7 @@ from harness.lifecycle.failures import StepFailed, StepSkipped, describe
 from harness.lifecycle.run_log import RunLog
 from harness.lifecycle.sequence import ENDING, TRANSIENT
 from harness.lifecycle.steps import step_of
+from harness.lifecycle.steps.conduct import conduct, conducted
 from harness.lifecycle.steps.performance import performance, wanted
 from harness.models.results import StepResult
 
@@ -68,6 +69,8 @@ class Walker:
         if self._failed is not None and self._context.hosts:
             self._collect()
         context = self._with_time()
+        if conducted(self._context):
+            self._do(context, "checks", conduct)
         if self._failed is None and wanted(self._context):
             self._do(context, "performance", performance)
         for step in ending:

@@ -86,10 +86,25 @@ class Ssh(StrictModel):
     proxy_passes_socket: bool = False
     """With `--fdpass` at its end the proxy command passes the connected socket on its stdout and ends (ssh_config(5),
     ProxyUseFdpass)."""
+    sandbox: Sandbox | None = None
+    """In its network lies `port` of 127.0.0.1: who may enter that needs no proxy command."""
     use_config: bool = False
     """The user's ssh config, agent and default keys are honoured: a machine that is adopted, not made."""
     environment: dict[str, str] = Field(default_factory=dict)
     """Added to the environment of every command."""
 
 
-Endpoint = Annotated[Local | Sandbox | Docker | Ssh, Field(discriminator="kind")]
+class Serial(StrictModel):
+    """A guest whose root shells are reached without a network, through virtio-serial ports.
+
+    `sockets`: the host's ends of those ports, Unix sockets on which QEMU listens, absolute paths; one user at a time
+    has each (a `PATH.lock` beside it says who), so several are needed. The first is kept for signals.
+    """
+
+    kind: Literal["serial"] = "serial"
+    sockets: tuple[str, ...] = Field(min_length=1)
+    environment: dict[str, str] = Field(default_factory=dict)
+    """Added to the environment of every command."""
+
+
+Endpoint = Annotated[Local | Sandbox | Docker | Serial | Ssh, Field(discriminator="kind")]

@@ -11,9 +11,13 @@ from pydantic import Field
 from harness.models.config import DeploymentStrategy, E2ETestConfig, TargetPlatform
 from harness.models.serde import Duration, ExternallyTagged, Model, Variant
 
+ResultsBy = Literal["runner", "report", "exit-status"]
+"""How a binary tells what it did: lines on stdout (docs/runner-contract.md), one HTTP report at its end, or by its exit
+status alone (docs/compilers.md)."""
+
 
 class CompilationResult(Model):
-    """`binary_size` in bytes. `sha256` and `target` (a triple) are ours."""
+    """`binary_size` in bytes. What follows `cache_hit` is ours; `target` is a triple."""
 
     binary_path: Path
     compilation_time: Duration
@@ -22,6 +26,11 @@ class CompilationResult(Model):
     cache_hit: bool
     sha256: str
     target: str
+    results: ResultsBy = "runner"
+    report_url: str | None = None
+    """Where the binary posts its report: an address on the platform's own loopback that is compiled in."""
+    environment: dict[str, str] = Field(default_factory=dict)
+    """What it is to run with; the scenario's own words win."""
 
 
 class Success(Variant):
@@ -80,6 +89,9 @@ class HostExecutionResult(Model):
     execution_time: Duration
     error: str | None = None
     """Why the host as a whole failed (the runner did not start, the transport broke); None when it ran to its end."""
+    results: ResultsBy = "runner"
+    """Who told the results. By an exit status nobody knows what changed, nor whether a conditional task ran: that is
+    then said of no task."""
     decisions: list[DecisionRecord] = Field(default_factory=list)
 
 
@@ -201,3 +213,5 @@ class TestReport(Model):
     run: str = ""
     steps: list[StepResult] = Field(default_factory=list)
     snapshots: list[SnapshotUse] = Field(default_factory=list)
+    screens: dict[str, str] = Field(default_factory=dict)
+    """Of hosts that have one, a PNG file of what it showed when something had failed."""

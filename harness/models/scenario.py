@@ -12,6 +12,7 @@ from harness.drivers.base import PlatformSpec, ScenarioRef
 from harness.errors import Problem
 from harness.models.config import BinaryOnly, DeploymentStrategy, ExpectedOutcome, PerformanceThreshold
 from harness.models.fault import Fault
+from harness.models.serde import StrictModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,11 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class CompilerChoice:
+    """`options` are of the compiler's own model; relative paths in them are meant from `folder`."""
+
     name: str = "reference"
-    options: dict[str, JsonValue] = field(default_factory=dict)
+    options: StrictModel | None = None
+    folder: Path = Path()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,17 @@ class Provisioner:
 
 
 @dataclass(frozen=True, slots=True)
+class ConductChecks:
+    """Which checks of a run's conduct are made, by id; docs/checks.md. `touches`: by task id, patterns of paths that a
+    task is declared to touch; `allowed`: patterns of what may change without a task, each with the reason."""
+
+    wanted: frozenset[str] | None = None
+    """The cheap ones when None."""
+    touches: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    allowed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Verifier:
     """`directory` holds the testinfra tests (absolute; it may be missing), `expected` the ExpectedOutcome file.
     Without `enabled` the step `verify` is skipped."""
@@ -122,6 +137,7 @@ class Verifier:
     expected: Path | None = None
     expected_outcomes: tuple[ExpectedOutcome, ...] = ()
     derive_from_plan: bool = True
+    checks: ConductChecks = ConductChecks()
     options: dict[str, JsonValue] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
     enabled: bool = True
@@ -134,6 +150,36 @@ class StageExpectation:
 
     stage: Literal["validate", "compile", "push", "run"]
     error: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompareSide:
+    """A way to run the plan; what is None is as the scenario has it."""
+
+    compiler: CompilerChoice | None = None
+    strategy: DeploymentStrategy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Differences that are no fault. `kind` and `name` (a glob) say of what; `field`, `host` (globs) and `side` narrow
+    it down; what is None holds for all. `where`: its place in the file."""
+
+    reason: str
+    where: str
+    kind: str | None = None
+    name: str | None = None
+    field: str | None = None
+    host: str | None = None
+    side: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompareSettings:
+    """What `harness compare` is told by the scenario."""
+
+    sides: dict[str, CompareSide] = field(default_factory=dict)
+    allow: tuple[Allowance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +199,7 @@ class Scenario:
     """`test` runs the plan by Ansible, too, for at most `baseline_timeout` seconds."""
     baseline_timeout: float = 600.0
     expect: StageExpectation | None = None
+    compare: CompareSettings = CompareSettings()
     collect: tuple[str, ...] = ()
     """Absolute paths on the platforms (globs allowed), fetched before destroy when something failed."""
     warnings: tuple[Problem, ...] = ()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from harness.models.plan import Handler, Task
 from harness.models.problems import Keys, shown
 from harness.plan import fields, keywords
-from harness.plan.expressions import is_template
-from harness.plan.fields import Suggestions
+from harness.plan.expressions import is_template, strings
+from harness.plan.fields import Suggestions, Wrong
 from harness.plan.files import module_name
 from harness.plan.modules import BUILTIN
 
@@ -46,6 +46,7 @@ def refused(task: Task | Handler, honours: Honours, suggestions: Suggestions) ->
             yield Fault(("module",), words, _known_modules(honours), lacking=meant is None)
     else:
         yield from _arguments(task, name, support, suggestions)
+    yield from _texts(task, honours)
     yield from _keywords(task, honours)
 
 
@@ -54,6 +55,18 @@ def octal_mode(value: Any) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 0o7777:
         return f"{value:04o}"
     return None
+
+
+def _texts(task: Task | Handler, honours: Honours) -> Iterator[Fault]:
+    named = task.task_id if isinstance(task, Task) else task.handler_id
+    everywhere: list[tuple[Keys, str]] = [(("task_id",), named), (("name",), task.name)]
+    for keys, text in (*everywhere, *strings(task.args, ("args",))):
+        words = honours.refuses_text(text)
+        if words is not None:
+            yield Fault(keys, words, lacking=True)
+        elif keys[0] == "args" and not honours.templates and is_template(text):
+            words = "templates are not honoured: this would be taken as it stands"
+            yield Fault(keys, words, "write the value itself", lacking=True)
 
 
 def _known_modules(honours: Honours) -> str:
@@ -78,11 +91,11 @@ def _arguments(task: Task | Handler, module: str, support: ModuleSupport, sugges
             yield Fault(("args", key), f"{own} is given twice, under two of its names")
         given[own] = value
         yield from _wrong_value(("args", key), own, value, support, suggestions)
-    for needed in support.required:
+    for needed in (*support.required, *support.needs):
         if needed.isdisjoint(given):
             public = [name for name in sorted(needed) if not name.startswith("_") and name != "content_b64"]
             words = public[0] if len(public) == 1 else f"one of {', '.join(public)}"
-            yield Fault(("args",), f"{module} needs {words}")
+            yield Fault(("args",), f"{module} needs {words}", lacking=needed in support.needs)
     if support.any_arguments:
         for key in task.args:
             if key not in support.arguments and not fields.is_variable_name(key):
@@ -116,6 +129,11 @@ def _wrong_value(
         yield Fault(keys, f"should be one of {', '.join(sorted(choices))}, not {shown(value)}")
     if name in _MODES:
         yield from (Fault(keys, *wrong) for wrong in _wrong_mode(value))
+    if name in support.readers:
+        try:
+            support.readers[name](value)
+        except Wrong as wrong:
+            yield Fault((*keys, *wrong.keys), wrong.words, wrong.hint, lacking=True)
 
 
 def _wrong_mode(value: Any) -> Iterator[tuple[str, str | None]]:

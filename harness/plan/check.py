@@ -171,6 +171,11 @@ def _check_honours(plan: Plan, honours: Honours, by_ansible: Collection[str], fa
     def refused(hosts: Collection[str], fault: arguments.Fault) -> bool:
         return not (fault.lacking and set(hosts) <= set(by_ansible))
 
+    if not honours.selection:
+        for name in ("tags", "skip_tags", "check_mode", "diff_mode"):
+            if getattr(run_options(plan), name):
+                words = "is not honoured: the compiler's runners take neither tags nor a dry run"
+                faults.add(("metadata", "planning_options", name), words)
     for index, play in enumerate(plan.plays):
         for keys, task in of_play(plan, play, index):
             hosts = task.hosts if isinstance(task, Task) else _hosts(play)

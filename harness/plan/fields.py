@@ -225,6 +225,17 @@ def whole(value: Any) -> int:
     return int(found)
 
 
+def batches(value: Any) -> int | str | list[int | str] | None:
+    """Ansible's `serial`: a number of hosts, a share of them, or a list of such."""
+    if isinstance(value, list):
+        return [_batch(item) for item in value]
+    return None if value is None else _batch(value)
+
+
+def _batch(value: Any) -> int | str:
+    return value if isinstance(value, str) and value.strip() else whole(value)
+
+
 def seconds(value: Any) -> float:
     """A number, or serde's `{"secs": N, "nanos": N}`."""
     if not isinstance(value, dict):

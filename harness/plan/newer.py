@@ -271,7 +271,7 @@ def _play(raw: Fields, play_id: str, plan: Scope, renamed: dict[str, str]) -> Pl
         "play_id": play_id,
         "name": raw.get("name", fields.text, ""),
         "strategy": raw.raw.get("strategy"),
-        "serial": raw.raw.get("serial"),
+        "serial": raw.get("serial", fields.batches, None),
         "hosts": hosts,
         "vars": raw.mapped("vars"),
         "batches": [_batch(index, batch, scope) for index, batch in objects(raw, "batches", required=True)],

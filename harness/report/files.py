@@ -8,10 +8,18 @@ from pathlib import Path
 from typing import Literal
 
 from harness.atomic import write_atomically
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.models.results import TestReport
 
 Format = Literal["json", "junit", "html"]
+
+
+def format_of(path: Path) -> Format:
+    """By the file's name. Raises UsageError where that says nothing."""
+    formats: dict[str, Format] = {".json": "json", ".html": "html", ".xml": "junit"}
+    if path.suffix not in formats:
+        raise UsageError(f"what kind of report is {path} to be?", hint="say it with --report-format")
+    return formats[path.suffix]
 
 
 def render(reports: Sequence[TestReport], format: Format, *, many: bool) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -16,19 +18,27 @@ from harness.report.findings import checks, findings, is_expected, totals, verdi
 from harness.report.text import plural, printable, seconds, size
 
 
-def html(reports: Sequence[TestReport]) -> str:
+def page(template: str, **values: Any) -> str:
+    """One of our templates, filled in."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("harness.report"), autoescape=True, undefined=jinja2.StrictUndefined,
         finalize=lambda value: printable(value) if isinstance(value, str) else value,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(seconds=seconds, size=size)
-    return environment.get_template("report.html.j2").render(
-        reports=[_view(report) for report in reports],
-        verdicts={word: sum(verdict(report) == word for report in reports) for word in ("passed", "warning", "failed")},
+    return environment.get_template(template).render(
+        **values,
         version=__version__,
         written=datetime.now(UTC).isoformat(sep=" ", timespec="seconds"),
         plural=plural,
+    )
+
+
+def html(reports: Sequence[TestReport]) -> str:
+    return page(
+        "report.html.j2",
+        reports=[_view(report) for report in reports],
+        verdicts={word: sum(verdict(report) == word for report in reports) for word in ("passed", "warning", "failed")},
     )
 
 
@@ -45,7 +55,16 @@ def _view(report: TestReport) -> dict[str, Any]:
         "steps": [(step, 100 * step.duration / steps_longest) for step in report.steps],
         "hosts": [_host(report, host) for host in _hosts(report)],
         "checks": [(host or "tests", [check for _, check in pairs]) for host, pairs in by_host],
+        "screens": [(host, _inline(Path(path))) for host, path in sorted(report.screens.items())],
     }
+
+
+def _inline(picture: Path) -> str:
+    """A PNG as a data URL (RFC 2397); empty when it has gone meanwhile."""
+    try:
+        return f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+    except OSError:
+        return ""
 
 
 def _hosts(report: TestReport) -> list[HostExecutionResult]:

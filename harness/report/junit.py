@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from xml.etree import ElementTree as ET
 
 from harness.models.results import Failed, Skipped, TestReport
@@ -19,7 +20,7 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 @dataclass(frozen=True, slots=True)
-class _Case:
+class Case:
     classname: str
     name: str
     time: float
@@ -30,9 +31,21 @@ class _Case:
 
 
 def junit_xml(reports: Sequence[TestReport]) -> str:
+    return suites_xml([_suite(report) for report in reports])
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    name: str
+    started: datetime
+    seconds: float
+    cases: Sequence[Case]
+
+
+def suites_xml(suites: Sequence[Suite]) -> str:
     root = ET.Element("testsuites", name="harness")
-    for report in reports:
-        _suite(root, report)
+    for suite in suites:
+        _add(root, suite)
     for attribute in ("tests", "failures", "errors", "skipped"):
         root.set(attribute, str(sum(int(suite.get(attribute, "0")) for suite in root)))
     root.set("time", f"{sum(float(suite.get('time', '0')) for suite in root):.3f}")
@@ -40,23 +53,31 @@ def junit_xml(reports: Sequence[TestReport]) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _suite(root: ET.Element, report: TestReport) -> None:
-    cases = [*_steps(report), *_deployments(report), *_tasks(report), *_checks(report)]
-    outcomes = [case.outcome for case in cases]
-    suite = ET.SubElement(
+def _suite(report: TestReport) -> Suite:
+    return Suite(
+        name=report.scenario or report.config.test_name,
+        started=report.start_time,
+        seconds=(report.end_time - report.start_time).total_seconds(),
+        cases=[*_steps(report), *_deployments(report), *_tasks(report), *_checks(report)],
+    )
+
+
+def _add(root: ET.Element, suite: Suite) -> None:
+    outcomes = [case.outcome for case in suite.cases]
+    parent = ET.SubElement(
         root,
         "testsuite",
-        name=_clean(report.scenario or report.config.test_name),
-        timestamp=report.start_time.isoformat(timespec="seconds"),
-        time=f"{(report.end_time - report.start_time).total_seconds():.3f}",
-        tests=str(len(cases)),
+        name=_clean(suite.name),
+        timestamp=suite.started.isoformat(timespec="seconds"),
+        time=f"{suite.seconds:.3f}",
+        tests=str(len(suite.cases)),
         failures=str(outcomes.count("failed")),
         errors=str(outcomes.count("error")),
         skipped=str(outcomes.count("skipped")),
     )
-    for case in cases:
+    for case in suite.cases:
         element = ET.SubElement(
-            suite, "testcase", classname=_clean(case.classname), name=_clean(case.name), time=f"{case.time:.6f}"
+            parent, "testcase", classname=_clean(case.classname), name=_clean(case.name), time=f"{case.time:.6f}"
         )
         if case.outcome == "skipped":
             ET.SubElement(element, "skipped", message=_clean(case.message))
@@ -67,40 +88,40 @@ def _suite(root: ET.Element, report: TestReport) -> None:
             ET.SubElement(element, "system-out").text = _clean(case.out)
 
 
-def _steps(report: TestReport) -> Iterator[_Case]:
+def _steps(report: TestReport) -> Iterator[Case]:
     for step in report.steps:
         reason = step.reason or ""
-        yield _Case(
+        yield Case(
             f"{report.scenario}.steps", step.step, step.duration, step.outcome, reason.partition("\n")[0], reason
         )
 
 
-def _deployments(report: TestReport) -> Iterator[_Case]:
+def _deployments(report: TestReport) -> Iterator[Case]:
     """How each host was deployed, and why so; that a host was degraded is a warning, which JUnit knows none of."""
     for host in report.execution_result.host_results if report.execution_result else []:
         if host.decisions:
             told = "\n".join(in_words(decision) for decision in host.decisions)
             name = f"{host.host}: {host.deployment_method}"
-            yield _Case(f"{report.scenario}.deployment", name, host.execution_time, out=told)
+            yield Case(f"{report.scenario}.deployment", name, host.execution_time, out=told)
 
 
-def _tasks(report: TestReport) -> Iterator[_Case]:
+def _tasks(report: TestReport) -> Iterator[Case]:
     for host in report.execution_result.host_results if report.execution_result else []:
         classname = f"{report.scenario}.{host.host}.tasks"
         for task in host.task_results:
             name = f"{task.task_id}: {task.name}" if task.name and task.name != task.task_id else task.task_id
             if isinstance(task.status, Skipped):
-                yield _Case(classname, name, task.execution_time, "skipped", task.status.reason)
+                yield Case(classname, name, task.execution_time, "skipped", task.status.reason)
             elif isinstance(task.status, Failed) and not task.ignored and not is_expected(report, host.host, task):
                 detail = "\n".join(part for part in (task.status.error, task.output, task.stderr) if part)
-                yield _Case(classname, name, task.execution_time, "failed", task.status.error, detail)
+                yield Case(classname, name, task.execution_time, "failed", task.status.error, detail)
             else:
-                yield _Case(classname, name, task.execution_time)
+                yield Case(classname, name, task.execution_time)
         if host.error:
-            yield _Case(classname, "run", host.execution_time, "error", host.error.partition("\n")[0], host.error)
+            yield Case(classname, "run", host.execution_time, "error", host.error.partition("\n")[0], host.error)
 
 
-def _checks(report: TestReport) -> Iterator[_Case]:
+def _checks(report: TestReport) -> Iterator[Case]:
     for host, check in checks(report):
         classname = f"{report.scenario}.{host}.checks" if host else f"{report.scenario}.checks"
         values = [
@@ -109,7 +130,7 @@ def _checks(report: TestReport) -> Iterator[_Case]:
             if value is not None
         ]
         detail = "\n".join([check.message, *values])
-        yield _Case(classname, check.check, check.duration, check.outcome, check.message.partition("\n")[0], detail)
+        yield Case(classname, check.check, check.duration, check.outcome, check.message.partition("\n")[0], detail)
 
 
 def _clean(text: str) -> str:

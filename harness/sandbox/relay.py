@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
         return _fail(str(error))
     try:
         directory = open_process(request.pid, request.start_time)
-        _join_network(directory, rootless=request.rootless)
+        join_network(directory, rootless=request.rootless)
         with sockets.create_connection(("127.0.0.1", port)) as connected:
             if request.argv[1:] == ["--fdpass"]:
                 with sockets.socket(fileno=os.dup(1)) as passage:
@@ -52,19 +52,50 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+def connect(pid: int, start_time: int, port: int) -> socket:
+    """The same from within this process, of which only a thread goes there. Raises OSError, where there is no way in,
+    where nobody listens, and where it takes a process of its own (another user name space, too few rights)."""
+    import socket as sockets
+    import threading
+
+    found: list[socket | OSError] = []
+
+    def go() -> None:
+        try:
+            directory = open_process(pid, start_time)
+            try:
+                join_network(directory, rootless=False)
+            finally:
+                os.close(directory)
+            found.append(sockets.create_connection(("127.0.0.1", port)))
+        except OSError as error:
+            found.append(error)
+
+    thread = threading.Thread(target=go, name="relay")
+    thread.start()
+    thread.join()
+    if isinstance(found[0], OSError):
+        raise found[0]
+    return found[0]
+
+
 def _fail(message: str) -> int:
     os.write(2, f"harness-relay: {message}\n".encode(errors="backslashreplace"))
     return FAILED
 
 
-def _join_network(directory: int, *, rootless: bool) -> None:
+def join_network(directory: int, *, rootless: bool) -> None:
+    """That of the process whose open /proc/PID this is."""
     network = os.open("ns/net", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-    if os.fstat(network).st_ino == os.stat("/proc/self/ns/net").st_ino:
-        return
-    if rootless:
-        user = os.open("ns/user", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-        kernel.setns(user, kernel.CLONE_NEWUSER, "join the sandbox's user name space")
-    kernel.setns(network, kernel.CLONE_NEWNET, "join the sandbox's network")
+    try:
+        if os.fstat(network).st_ino == os.stat("/proc/thread-self/ns/net").st_ino:
+            return
+        if rootless:
+            user = os.open("ns/user", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+            kernel.setns(user, kernel.CLONE_NEWUSER, "join the sandbox's user name space")
+        kernel.setns(network, kernel.CLONE_NEWNET, "join the sandbox's network")
+    finally:
+        os.close(network)
 
 
 class Half:

@@ -15,7 +15,7 @@ from harness.models.serde import StrictModel, Variant
 from harness.models.shaping import Shaping
 from harness.scenario.values import Positive, Text
 
-STRATEGIES: dict[str, Variant] = {
+STRATEGIES: dict[str, DeploymentStrategy] = {
     "binary-only": BinaryOnly(),
     "ssh-fallback": SSHFallback(),
     "hybrid": Hybrid(),
@@ -197,6 +197,25 @@ class BinaryProvisioner(Section):
     log: bool = True
 
 
+class ChecksSection(Section):
+    level: Listed = Field(
+        default_factory=lambda: ["cheap"], description="cheap, full, none, or ids of checks: docs/checks.md"
+    )
+    without: dict[Text, Text] = Field(
+        default_factory=dict, description="ids of checks that are left out, each with the reason"
+    )
+    touches: dict[Text, list[Text]] = Field(
+        default_factory=dict, description="by task: patterns of paths that a command, script or service touches"
+    )
+    allowed: dict[Text, Text] = Field(
+        default_factory=dict, description="patterns of paths that may change without a task, each with the reason"
+    )
+
+
+def _of_level(value: object) -> object:
+    return {"level": value} if isinstance(value, str | list) else value
+
+
 class VerifierSection(Section):
     name: Literal["testinfra", "ansible"] | None = None
     enabled: bool = Field(default=True, description="false skips the step verify")
@@ -205,6 +224,9 @@ class VerifierSection(Section):
         default=None, description="a file of ExpectedOutcomes; expected.json where it is there"
     )
     derive_from_plan: bool = Field(default=True, description="check what the plan itself says must be there")
+    checks: Annotated[
+        ChecksSection, BeforeValidator(_of_level, json_schema_input_type=str | list[str] | ChecksSection)
+    ] = Field(default_factory=ChecksSection, description="checks of how the plan was run, which need no expectations")
     options: dict[str, JsonValue] = Field(default_factory=dict)
     env: Environment = Field(default_factory=dict)
     additional_files_or_dirs: list[Text] = Field(
@@ -242,6 +264,38 @@ class ExpectSection(Section):
     error: Annotated[Text, BeforeValidator(_regex)] = Field(description="a regular expression found in its error")
 
 
+class CompareSideSection(Section):
+    compiler: Annotated[
+        CompilerSection | None, BeforeValidator(_named, json_schema_input_type=str | CompilerSection)
+    ] = Field(default=None, description="the scenario's own if absent")
+    strategy: Strategy = Field(default=None, description="of every platform; as the scenario says if absent")
+
+
+Pattern = Annotated[
+    Annotated[str, Field(min_length=1)] | None, BeforeValidator(_text, json_schema_input_type=str | int | None)
+]
+
+
+class AllowSection(Section):
+    task: Pattern = Field(default=None, description="a task's id; globs allowed here and below")
+    path: Pattern = Field(default=None, description="of a file, folder or link; `*` takes slashes in")
+    package: Pattern = None
+    service: Pattern = None
+    process: Pattern = None
+    port: Pattern = None
+    user: Pattern = None
+    group: Pattern = None
+    field: Pattern = Field(default=None, description="only this of it: status, rc, stdout, mode, content, ...")
+    host: Pattern = Field(default=None, description="only on this platform")
+    side: Text | None = Field(default=None, description="only where this side takes part")
+    reason: Annotated[str, Field(pattern=r"\S", description="why the two may differ here")]
+
+
+class CompareSection(Section):
+    sides: dict[Text, CompareSideSection] = Field(default_factory=dict, description="ways to run the plan, by name")
+    allow: list[AllowSection] = Field(default_factory=list, description="differences that are no fault")
+
+
 class CommonFile(Section):
     """The top-level keys whose meaning does not hang on the provisioner."""
 
@@ -267,3 +321,4 @@ class BinaryFile(CommonFile):
     prerun: bool = Field(default=True, description="Molecule's; without meaning for binary")
     role_name_check: int = 0
     shared_state: bool = False
+    compare: CompareSection = Field(default_factory=CompareSection, description="of `harness compare`")

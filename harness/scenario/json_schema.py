@@ -24,6 +24,7 @@ def scenario_schema() -> dict[str, Any]:
     binary, ansible = _of(BinaryFile), _of(AnsibleFile)
     definitions = {**ansible.pop("$defs"), **binary.pop("$defs")}
     _add_driver_keys(definitions)
+    _add_compiler_keys(definitions)
     definitions |= {"binary": binary, "ansible": ansible}
     return {
         "$schema": _DIALECT,
@@ -54,7 +55,7 @@ def _add_driver_keys(definitions: dict[str, Any]) -> None:
     """The keys of the drivers that come with the harness, those of all of them on every platform: an editor helps
     with a superset, `harness` knows which belong to which."""
     keys: dict[str, Any] = {}
-    for name in _our_drivers():
+    for name in _ours(registry.DRIVERS):
         model = _options(name)
         if model is None:
             continue
@@ -69,8 +70,17 @@ def _add_driver_keys(definitions: dict[str, Any]) -> None:
         definitions[section]["additionalProperties"] = False
 
 
-def _our_drivers() -> list[str]:
-    points = entry_points(group=registry.DRIVERS)
+def _add_compiler_keys(definitions: dict[str, Any]) -> None:
+    """Those of the compilers that come with the harness; others may have others."""
+    for name in _ours(registry.COMPILERS):
+        schema = _of(registry.compiler_class(name).compiler_options)
+        definitions |= schema.pop("$defs", {})
+        for key, body in schema.get("properties", {}).items():
+            definitions["CompilerSection"]["properties"].setdefault(key, body)
+
+
+def _ours(group: str) -> list[str]:
+    points = entry_points(group=group)
     return sorted(point.name for point in points if point.dist is not None and point.dist.name == DISTRIBUTION)
 
 

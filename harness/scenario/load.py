@@ -12,14 +12,13 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
-from harness import registry
 from harness.drivers.base import PlatformSpec, ScenarioRef
 from harness.errors import InvalidInput, Problem
 from harness.models.config import PerformanceThreshold
 from harness.models.fault import Fault
 from harness.models.problems import Keys, nearest, places_of, problems_of, shown
 from harness.models.scenario import (
-    CompilerChoice,
+    CompareSettings,
     Inventory,
     Provisioner,
     Scenario,
@@ -28,8 +27,16 @@ from harness.models.scenario import (
     Verifier,
 )
 from harness.scenario.ansible import AnsibleReader, misspelt_provisioner
+from harness.scenario.checks import read_checks
+from harness.scenario.compare import CompareReader
+from harness.scenario.compilers import CompilerReader
 from harness.scenario.faults import FaultReader
-from harness.scenario.file import BinaryFile, BinaryProvisioner, DriverSection, VerifierSection
+from harness.scenario.file import (
+    BinaryFile,
+    BinaryProvisioner,
+    DriverSection,
+    VerifierSection,
+)
 from harness.scenario.inventory import InventoryReader, with_groups
 from harness.scenario.layers import Layers, Overrides, read_layers
 from harness.scenario.molecule_file import AnsibleFile
@@ -70,6 +77,7 @@ class _Loader:
         self.warnings = list(layers.warnings)
         self.settings = settings
         self.overrides = overrides
+        self.compilers = CompilerReader(ref.directory, layers.root.where)
         self.data: Any = layers.root.plain()
 
     def load(self) -> Scenario:
@@ -125,13 +133,17 @@ class _Loader:
         platforms = reader.read(file.platforms)
         inventory = InventoryReader([platform.name for platform in platforms], self.root.where)
         variables = inventory.read(file.provisioner.inventory)
-        self.problems += reader.problems + inventory.problems
+        provisioner = self._provisioner(file.provisioner, variables, platforms)
+        comparing = CompareReader(self.root.where, self.compilers)
+        compare = comparing.read(file.compare)
+        self.problems += reader.problems + inventory.problems + self.compilers.problems + comparing.problems
         return self._scenario(
             file,
             driver=driver.name,
             platforms=with_groups(platforms, inventory.members),
-            provisioner=self._provisioner(file.provisioner, variables, platforms),
+            provisioner=provisioner,
             verifier=self._verifier(file.verifier, default="testinfra"),
+            compare=compare,
         )
 
     def _provisioner(
@@ -147,7 +159,7 @@ class _Loader:
             plan=plan,
             validate_plan=section.plan.validate_,
             strategy=section.strategy,
-            compiler=self._compiler(section),
+            compiler=self.compilers.read(section.compiler, ("provisioner", "compiler")),
             inventory=inventory,
             secrets={
                 name: SecretSource(env=secret.env, file=None if secret.file is None else self._path(secret.file))
@@ -177,14 +189,6 @@ class _Loader:
             self._problem(("provisioner", "side_effect"), f"one file is enough, not {' and '.join(files)}")
         file = self._stage("side_effect", files[0] if files else None)
         return file, tuple(fault for fault in faults if fault is not None)
-
-    def _compiler(self, section: BinaryProvisioner) -> CompilerChoice:
-        name = section.compiler.name
-        known = registry.names(registry.COMPILERS)
-        if name not in known:
-            words = f"there is no compiler {shown(name)}; known here: {', '.join(known)}"
-            self._problem(("provisioner", "compiler"), words)
-        return CompilerChoice(name, dict(section.compiler.model_extra or {}))
 
     def _stage(self, stage: str, written: str | None) -> Path | None:
         """The plan or script of a stage: what the file names, else STAGE.json or STAGE.sh beside it."""
@@ -232,6 +236,7 @@ class _Loader:
         provisioner: Provisioner,
         verifier: Verifier,
         timeout: float | None = None,
+        compare: CompareSettings | None = None,
     ) -> Scenario:
         self._check_steps(file)
         self._check_collect(file.collect)
@@ -254,6 +259,7 @@ class _Loader:
             baseline=self.settings.performance.baseline,
             baseline_timeout=self.settings.performance.baseline_ssh_timeout,
             expect=StageExpectation(file.expect.stage, file.expect.error) if file.expect else None,
+            compare=compare or CompareSettings(),
             collect=tuple(file.collect),
         )
 
@@ -283,6 +289,7 @@ class _Loader:
             expected=expected,
             expected_outcomes=self._outcomes(expected),
             derive_from_plan=section.derive_from_plan,
+            checks=read_checks(section.checks, self._problem),
             options=section.options,
             env=section.env,
             enabled=section.enabled,

@@ -94,11 +94,12 @@ def _mirror(document: dict[str, Any], source: tuple[str, ...], target: tuple[str
 
 
 def _laid(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings key by key, everything else replaced. An empty section leaves the defaults."""
+    """Mappings key by key, everything else replaced. A section that is none leaves the defaults: an empty one, and one
+    whose type the scenario's reader refuses."""
     for key, value in over.items():
         own = base.get(key)
         if isinstance(own, dict) and isinstance(value, Mapping):
             base[key] = _laid(own, value)
-        elif not (isinstance(own, dict) and value is None):
+        elif not isinstance(own, dict):
             base[key] = copy.deepcopy(value)
     return base

@@ -56,7 +56,7 @@ class DriverOptions(OpenSection):
 class MoleculeDriver(OpenSection):
     name: Text = Field(default="default", description="default, docker, podman, or a driver of the harness")
     options: Annotated[DriverOptions, BeforeValidator(_none_is_empty)] = Field(default_factory=DriverOptions)
-    provider: Options = Field(default_factory=dict, description="Molecule's, for vagrant")
+    provider: Options = Field(default_factory=dict, description="of the driver vagrant: {name: libvirt}")
     ssh_connection_options: list[Text] = Field(default_factory=list, description="options of Ansible's ssh")
     safe_files: list[Text] = Field(default_factory=list, description="files that outlive destroy")
 

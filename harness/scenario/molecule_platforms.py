@@ -22,7 +22,7 @@ DELEGATED = "default"
 _OURS = {"delegated": DELEGATED, "podman": "docker", "containers": "docker"}
 """Molecule's driver to ours, where the names differ."""
 
-_OF_MOLECULE = ("azure", "digitalocean", "ec2", "gce", "kubevirt", "libvirt", "lxd", "openstack", "vagrant")
+_OF_MOLECULE = ("azure", "digitalocean", "ec2", "gce", "kubevirt", "lxd", "openstack")
 
 REFUSED = {
     "cgroup_parent": "it is not supported",
@@ -49,6 +49,11 @@ _WITHOUT_EFFECT = (
 """Keys that mean another driver or another way of making containers: nothing differs without them."""
 
 
+_TAKEN_APART = ("image_url", "libvirt_host", "libvirt_user", "bridge_name", "network_name")
+"""Keys of molecule-libvirt that say in their own way what another key of ours says."""
+
+_VAGRANTS_BOX = "generic/alpine316"
+"""Molecule's, where no platform's `box` and no `default_box` says another."""
 _SAID_ANYWAY = {"force": True, "container_default_behavior": "compatibility"}
 """Molecule's own defaults, which say nothing that differs here."""
 
@@ -76,7 +81,9 @@ class MoleculePlatforms:
         if not self._driver_exists(self.name, ("driver", "name")):
             return []
         model = _model(our_driver(self.name))
-        extra = self.section.model_extra or {}
+        extra = dict(self.section.model_extra or {})
+        if self.section.provider and our_driver(self.section.name) == "vagrant":
+            extra["provider"] = self.section.provider
         defaults = {key: value for key, value in extra.items() if model is not None and key in model.model_fields}
         self._tell_of(extra, model.model_fields if model is not None else extra, ("driver",))
         reader = _Reader(DriverSection(name=our_driver(self.name), **defaults), self.where)
@@ -105,7 +112,7 @@ class MoleculePlatforms:
             own = None
         name = own or self.name
         options = dict(platform.model_extra or {})
-        model = _model(our_driver(name))
+        model, image = _model(our_driver(name)), platform.image
         snapshot = None
         if our_driver(name) != DELEGATED:
             snapshot = self._snapshot(options.pop("snapshot", None), at)
@@ -113,13 +120,18 @@ class MoleculePlatforms:
             options = {}
         elif our_driver(name) == "docker":
             options = self._docker(options, model, podman=name == "podman", at=at)
+        elif our_driver(name) == "vagrant":
+            options = self._vagrant(options, model, image=platform.image)
+        elif our_driver(name) == "libvirt":
+            image = image or options.get("image_url")
+            options = self._libvirt(options, model, at=at)
         elif self.foreign:
             # What was written for another driver: only what both know has a meaning.
             options = {key: value for key, value in options.items() if key in model.model_fields}
         return PlatformSection(
             name=platform.name,
             driver=None if own is None else our_driver(own),
-            image=platform.image,
+            image=image,
             groups=[*platform.groups, *platform.children],
             snapshot=snapshot,
             **options,
@@ -149,6 +161,32 @@ class MoleculePlatforms:
         names = [*model.model_fields, *REFUSED, *(["network"] if podman else [])]
         self._tell_of(written, names, at)
         return _as_ours({key: value for key, value in options.items() if key in model.model_fields})
+
+    def _vagrant(self, written: Mapping[str, Any], model: type[StrictModel], *, image: str | None) -> dict[str, Any]:
+        """Molecule's keys as they are (molecule_plugins/vagrant/modules/vagrant.py); `box_url:` alone says nothing."""
+        # What was written for another driver: only what both know has a meaning.
+        known = model.model_fields if self.foreign else written
+        options = {key: value for key, value in written.items() if value is not None and key in known}
+        said = self.section.model_extra or {}
+        if image is None and "vagrantfile" not in options and "default_box" not in said:
+            options.setdefault("default_box", _VAGRANTS_BOX)
+        return options
+
+    def _libvirt(self, written: Mapping[str, Any], model: type[StrictModel], *, at: Keys) -> dict[str, Any]:
+        """Molecule's keys as molecule-libvirt took them (molecule_libvirt/playbooks/create.yml and its templates)."""
+        from harness.drivers.libvirt.options import OF_MOLECULE_LIBVIRT
+
+        options = dict(written)
+        if "libvirt_host" in options:
+            user = f"{options['libvirt_user']}@" if "libvirt_user" in options else ""
+            options.setdefault("uri", f"qemu+ssh://{user}{options['libvirt_host']}/system")
+        for key in ("bridge_name", "network_name"):
+            if key in options:
+                options.setdefault("network", f"{key.removesuffix('_name')}:{options[key]}")
+        known = {*model.model_fields, *OF_MOLECULE_LIBVIRT}
+        if not self.foreign:
+            self._tell_of(written, {*known, *_TAKEN_APART}, at)
+        return {key: value for key, value in options.items() if value is not None and key in known}
 
     def _tell_of(self, written: Mapping[str, Any], known: Collection[str], at: Keys) -> None:
         """Molecule lets what it does not know pass in silence."""

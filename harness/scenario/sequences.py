@@ -34,6 +34,7 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
         "destroy",
     ),
     "cleanup": ("cleanup",),
+    "compare": ("dependency", "create", "prepare", "observe", "cleanup", "destroy"),
     "converge": ("dependency", "create", "prepare", "converge"),
     "create": ("dependency", "create", "prepare"),
     "dependency": ("dependency",),
@@ -59,7 +60,7 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
     ),
     "verify": ("verify",),
 }
-"""By verb, for a scenario that says nothing."""
+"""By verb, for a scenario that says nothing. That of `compare` is nobody's to change: all sides must have it alike."""
 
 _WITH_ARGUMENTS = ("side_effect", "verify")
 
@@ -68,7 +69,7 @@ def sequences_of(section: ScenarioSection) -> dict[str, tuple[str, ...]]:
     """By verb: what the scenario says, else the default."""
     found = dict(DEFAULTS)
     for verb in DEFAULTS:
-        written: list[str] | None = getattr(section, f"{verb}_sequence")
+        written: list[str] | None = getattr(section, f"{verb}_sequence", None)
         if written is not None:
             found[verb] = tuple(written)
     return found

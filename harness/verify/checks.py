@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.errors import CommandTimedOut
-from harness.verify import processes
+from harness.machine import processes
 from harness.verify.seen import Init, Path, Seen, Stat, Wanted
 
 REGEX_LIMIT = 16 * 1024 * 1024

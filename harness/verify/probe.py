@@ -6,25 +6,21 @@ The script is POSIX sh with stat(1) of GNU, busybox or BSD; processes are read f
 
 from __future__ import annotations
 
-import secrets
 import shlex
 from collections.abc import Callable, Iterable
 
 from harness.connections.base import Completed, Connection
-from harness.errors import TransportFailed
-from harness.verify import processes, services
+from harness.machine import processes
+from harness.machine.script import TIMEOUT, Script
+from harness.verify import services
 from harness.verify.seen import Account, Content, Package, Path, Seen, Stat, Wanted
 
-TIMEOUT = 120.0
 _CHUNK = 400
 """Paths a stat call: with PATH_MAX of 4096 this stays under the two megabytes that Linux allows to exec."""
 
 _GONE = ("No such file or directory", "Not a directory")
 
 _PREFACE = r"""
-export LC_ALL=C
-begin() { printf '\n%s begin %s\n' "$token" "$1"; }
-end() { printf '\n%s end %s\n' "$token" "$?"; }
 if stat -c %f / >/dev/null 2>&1; then
   look() { stat -c "$token|%f|%u|%g|%s|%i|%U|%G|%n" -- "$@"; }
   follow() { stat -L -c "$token|%f|%u|%g|%s|%i|%U|%G|%n" -- "$@"; }
@@ -50,51 +46,10 @@ package() {
 """
 
 
-class _Script:
-    """Numbered sections and what to do with each one's answer."""
-
-    def __init__(self) -> None:
-        self.token = secrets.token_hex(16)
-        self._lines = [f"token={self.token}", _PREFACE]
-        self._readers: list[Callable[[int, bytes], None]] = []
-
-    def ask(self, command: str, reader: Callable[[int, bytes], None]) -> None:
-        self._lines.append(f"begin {len(self._readers)}\n{command} </dev/null\nend")
-        self._readers.append(reader)
-
-    def add(self, text: str) -> None:
-        self._lines.append(text)
-
-    @property
-    def empty(self) -> bool:
-        return not self._readers
-
-    def _text(self) -> bytes:
-        return "\n".join([*self._lines, ""]).encode(errors="surrogateescape")
-
-    def run(self, connection: Connection) -> None:
-        # By stdin: a single argument of exec is limited to 128 KiB on Linux.
-        completed = connection.run(["sh", "-s"], stdin=self._text(), timeout=TIMEOUT)
-        output, position = completed.stdout, 0
-        for index, reader in enumerate(self._readers):
-            begin = f"\n{self.token} begin {index}\n".encode()
-            end = f"\n{self.token} end ".encode()
-            start = output.find(begin, position)
-            stop = output.find(end, start + len(begin)) if start >= 0 else -1
-            line_end = output.find(b"\n", stop + len(end)) if stop >= 0 else -1
-            if line_end < 0:
-                raise TransportFailed(
-                    f"{connection.name}: the script that looks at the host ended early (exit status {completed.rc})",
-                    hint=completed.err.strip()[-400:] or None,
-                )
-            reader(int(output[stop + len(end) : line_end]), output[start + len(begin) : stop])
-            position = line_end
-
-
 def look(connection: Connection, wanted: Wanted) -> Seen:
     """Look at everything in `wanted`. Raises TransportFailed (also where there is no POSIX shell), CommandTimedOut."""
     seen = Seen(run=_runner(connection))
-    script = _Script()
+    script = Script(_PREFACE)
     itself: dict[str, Stat] = {}
     target: dict[str, Stat] = {}
     _ask_stats(script, wanted.paths, itself, target)
@@ -130,7 +85,7 @@ def _runner(connection: Connection) -> Callable[[str], Completed]:
     return run
 
 
-def _ask_stats(script: _Script, paths: Iterable[str], itself: dict[str, Stat], target: dict[str, Stat]) -> None:
+def _ask_stats(script: Script, paths: Iterable[str], itself: dict[str, Stat], target: dict[str, Stat]) -> None:
     ordered = sorted(paths)
     for start in range(0, len(ordered), _CHUNK):
         words = " ".join(shlex.quote(path) for path in ordered[start : start + _CHUNK])
@@ -152,7 +107,7 @@ def _why_missing(connection: Connection, missing: list[str]) -> dict[str, str]:
     """The host's own words for each path that stat gave no answer for and that is not simply absent.
 
     "Permission denied" must not pass for "does not exist"."""
-    script = _Script()
+    script = Script(_PREFACE)
     troubles: dict[str, str] = {}
     for path in missing:
         script.ask(f"look {shlex.quote(path)} 2>&1 >/dev/null", _trouble_reader(troubles, path))

@@ -158,6 +158,11 @@ def _content(step: Step) -> bytes | None:
     content, encoded = step.args.get("content"), step.args.get("content_b64")
     if isinstance(content, str) and not is_template(content):
         return content.encode(errors="surrogatepass")
+    if isinstance(content, str) and "ansible_" not in content:  # facts outrank what an inventory says
+        text = step.known.text(content)
+        # Ansible makes values of these, and writes them in its own way.
+        known = text is not None and text[:1] not in ("{", "[") and text not in ("True", "False")
+        return text.encode(errors="surrogatepass") if text is not None and known else None
     if isinstance(encoded, str):
         try:
             return base64.b64decode(encoded, validate=True)

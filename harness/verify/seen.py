@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from harness.connections.base import Completed
+from harness.machine.model import Process, kind_of
 
 T = TypeVar("T")
 
@@ -62,22 +63,11 @@ class Stat:
     @property
     def kind(self) -> str:
         """In words: file, directory, symbolic link, ..."""
-        return _KINDS.get(stat.S_IFMT(self.mode), "special file")
+        return kind_of(self.mode)
 
     def __str__(self) -> str:
         size = f", {self.size} bytes" if self.kind == "file" else ""
         return f"a {self.kind}, mode {self.octal}, {self.user}:{self.group}{size}"
-
-
-_KINDS = {
-    stat.S_IFREG: "file",
-    stat.S_IFDIR: "directory",
-    stat.S_IFLNK: "symbolic link",
-    stat.S_IFIFO: "named pipe",
-    stat.S_IFSOCK: "socket",
-    stat.S_IFBLK: "block device",
-    stat.S_IFCHR: "character device",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,19 +107,6 @@ class Service:
     states: frozenset[str]
     detail: str
     finished: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    pid: int
-    parent: int
-    state: str
-    name: str
-    arguments: tuple[str, ...]
-
-    @property
-    def command_line(self) -> str:
-        return " ".join(self.arguments)
 
 
 @dataclass(frozen=True, slots=True)

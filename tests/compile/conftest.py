@@ -8,6 +8,9 @@ import pytest
 
 from harness.compile.store import Store
 from harness.models.runner import Payload, PayloadPlay, PayloadTask
+from tests.tools import static_program, tool
+
+__all__ = ["crate", "payload_of", "static_program", "store", "tool", "write_crate"]
 
 MANIFEST = '[package]\nname = "runner-stub"\nversion = "0.1.0"\nedition = "2021"\nrust-version = "1.70"\n'
 LOCK = 'version = 3\n\n[[package]]\nname = "runner-stub"\nversion = "0.1.0"\n'

@@ -200,17 +200,9 @@ def test_an_unknown_profile(crate: Path, store: Store) -> None:
         ReferenceCompiler(crate, store).compile(payload_of("a"), host_target(), CompileSettings(profile="fastest"))
 
 
-def test_a_scenarios_options(crate: Path, store: Store) -> None:
-    compiler = ReferenceCompiler(crate, store)
-    with pytest.raises(UsageError, match="has no option 'optimise'"):
-        compiler.compile(payload_of("a"), host_target(), CompileSettings(options={"optimise": 3}))
-    with pytest.raises(UsageError, match="there is no profile 'fast'"):
-        compiler.compile(payload_of("a"), host_target(), CompileSettings(options={"profile": "fast"}))
-
-
 @pytest.mark.cargo
-def test_the_profile_of_a_scenario(compiler: ReferenceCompiler, store: Store) -> None:
-    compiler.stub(host_target(), CompileSettings(options={"profile": "debug"}))
+def test_the_profile_of_a_scenario(crate: Path, store: Store) -> None:
+    ReferenceCompiler(crate, store, profile="debug").stub(host_target(), CompileSettings())
     assert [entry.info["profile"] for entry in store.entries("stub")] == ["debug"]
 
 

@@ -50,6 +50,7 @@ def test_the_wheel_has_one_package_and_its_data(wheel: Path, tmp_path: Path) -> 
     assert {top for top in tops if not top.endswith(".dist-info")} == {"harness"}
     shipped = tmp_path / "harness" / "_data"
     assert (shipped / "runner" / "honours.json").is_file()
+    assert (shipped / "runner" / "engine" / "mutants" / "mod.rs").is_file()  # `harness selftest` builds it
     for folder in ("fixtures", "verify", "molecule"):
         for file in (PROJECT / folder).rglob("*"):
             if file.is_file() and "__pycache__" not in file.parts:

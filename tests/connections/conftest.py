@@ -49,12 +49,21 @@ def ssh_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]
         yield made["node1"]
 
 
+@pytest.fixture(scope="session")
+def serial_endpoint() -> Iterator[Endpoint]:
+    from tests.guests import debian_guest
+
+    with debian_guest() as made:
+        yield made.endpoint
+
+
 @pytest.fixture(
     params=[
         "local",
         pytest.param("sandbox", marks=pytest.mark.sandbox),
         pytest.param("docker", marks=pytest.mark.docker),
         pytest.param("ssh", marks=[pytest.mark.sandbox, pytest.mark.ssh]),
+        pytest.param("serial", marks=[pytest.mark.vm, pytest.mark.slow]),
     ]
 )
 def connection(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Connection]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ import pytest
 
 from harness.connections import open_connection
 from harness.connections.base import Connection
-from harness.errors import CommandTimedOut, TransportFailed, Unreachable
+from harness.errors import CommandTimedOut, PortTaken, TransportFailed, Unreachable
 from harness.models.endpoint import Ssh
 from tests.machines import Machine, machine
 
@@ -261,21 +260,24 @@ def test_an_account_that_may_not_run_commands(host: Machine) -> None:
         host.configure()
 
 
-def test_the_controller_is_reached_from_there(host: Machine) -> None:
-    with open_connection(host.endpoint(), name="node1") as connection, socket.create_server(("127.0.0.1", 0)) as server:
-        there = connection.forward_to_controller(server.getsockname()[1])
-        name, _, port = there.partition(":")
-        with connection.start(["bash", "-c", f"cat </dev/tcp/{name}/{port}"]) as process:
-            server.settimeout(30)
-            client, _ = server.accept()
-            with client:
-                client.sendall(b"from the controller")
-            assert process.wait(30).out == "from the controller"
+def test_a_listener_on_its_loopback(host: Machine) -> None:
+    with open_connection(host.endpoint(), name="node1") as connection:
+        with connection.listen(21817) as listening:
+            with connection.start(["bash", "-c", "cat </dev/tcp/127.0.0.1/21817"]) as process:
+                listening.settimeout(30)
+                client, _ = listening.accept()
+                with client:
+                    client.sendall(b"from the controller")
+                assert process.wait(30).out == "from the controller"
+            with pytest.raises(PortTaken, match=r"127\.0\.0\.1:21817"), connection.listen(21817):
+                pass
+        with connection.listen(21817):
+            pass  # it was closed there, too
     host.configure("AllowTcpForwarding no")
     try:
         with open_connection(host.endpoint(), name="node1") as connection:
-            with pytest.raises(TransportFailed, match="forwards no port") as failure:
-                connection.forward_to_controller(1)
+            with pytest.raises(TransportFailed, match="forwards no port") as failure, connection.listen(21817):
+                pass
             assert "AllowTcpForwarding" in (failure.value.hint or "")
     finally:
         host.configure()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from harness.cache import cache_dir
 from harness.deadline import Deadline
 from harness.drivers.base import Driver, PlatformSpec, RunId, ScenarioRef
 from harness.registry import driver
@@ -29,7 +30,11 @@ class Subject:
     ready: float = 60.0
     prepare: Callable[[], object] | None = None
     """What must be there before a test, whatever its cache folder."""
+    shared: tuple[str, ...] = ()
+    """Folders of the user's own cache that each test's has as well: what takes long to make, and is never changed."""
     marks: tuple[pytest.MarkDecorator, ...] = ()
+    short: tuple[str, ...] | None = None
+    """The tests of it that are no soak: each instance takes it a minute. None: all."""
 
     def driver(self) -> Driver:
         return driver(self.name)
@@ -38,6 +43,14 @@ class Subject:
         options = self.driver().platform_options.model_validate({**self.options, **(self.broken if broken else {})})
         image = self.broken_image if broken and self.broken_image else self.image
         return PlatformSpec(name, self.name, image=image, options=options)
+
+    def share(self, cache: Path) -> None:
+        """Into the cache folder of a test."""
+        for name in self.shared:
+            own = cache_dir() / name
+            own.mkdir(parents=True, exist_ok=True)
+            (cache / name).parent.mkdir(parents=True, exist_ok=True)
+            (cache / name).symlink_to(own)
 
     def deadline(self) -> Deadline:
         return Deadline(self.ready)
@@ -53,6 +66,25 @@ SUBJECTS = {
             image=docker_images.BASE,
             prepare=docker_images.ensure_base,
             marks=(pytest.mark.docker,),
+        ),
+        Subject(
+            "libvirt",
+            broken={"shares": ["/no/such/folder:/mnt"]},
+            options={"network": "private"},
+            image="debian-12",
+            ready=120.0,
+            shared=("store", "libvirt/kvm"),
+            marks=(pytest.mark.libvirt,),
+        ),
+        Subject(
+            "vagrant",
+            broken={"provider_options": {"nosuch": 1}},
+            options={"provider": "libvirt", "cpus": 1, "user": "root"},
+            image="debian-12",
+            ready=600.0,
+            shared=("store", "libvirt/kvm", "vagrant/home"),
+            marks=(pytest.mark.vagrant,),
+            short=("test_revert_undoes_everything_after_the_snapshot", "test_diagnosis_and_listing_touch_nothing"),
         ),
         Subject("native", broken={"shares": ["/no/such/folder:/mnt"]}, marks=(pytest.mark.sandbox,)),
     )

@@ -78,8 +78,8 @@ def test_native_reached_by_openssh(native: tuple[Driver, Site]) -> None:
     kind, site = native
     instance = made(kind, site)
     endpoint = ready(site, instance)
-    done = client(endpoint, "hostname; id -un; echo two >&2; exit 7")
-    assert (done.returncode, done.stdout, done.stderr) == (7, "node1\nroot\n", "two\n")
+    done = client(endpoint, "hostname; id -un; umask; echo two >&2; exit 7")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "node1\nroot\n0022\n", "two\n")
     assert client(endpoint, "wc -c", stdin="x" * 3_000_000).stdout.strip() == "3000000"
     passed = ("-o", "ProxyUseFdpass=yes", "-o", f"ProxyCommand={endpoint.proxy_command} --fdpass")
     assert client(endpoint, "hostname", *passed).stdout == "node1\n"
@@ -104,7 +104,7 @@ def test_native_reached_by_openssh(native: tuple[Driver, Site]) -> None:
 
 
 def _other_key() -> str:
-    return sshd._key_pair()[1].split()[1]
+    return sshd.key_pair()[1].split()[1]
 
 
 @pytest.mark.sandbox

@@ -7,7 +7,7 @@ import pytest
 
 from harness.cancellation import Cancellation
 from harness.deadline import Deadline
-from harness.errors import CommandTimedOut, DriverFailed
+from harness.errors import CommandTimedOut, DriverFailed, Interrupted
 from harness.lifecycle.crew import side_by_side
 
 
@@ -66,3 +66,11 @@ def test_what_is_registered_after_the_call_off_is_stopped_at_once() -> None:
     stopped = threading.Event()
     with cancellation.stopping(stopped.set):
         assert stopped.is_set()
+
+
+def test_what_was_called_off_before_it_began_is_told() -> None:
+    cancellation = Cancellation()
+    cancellation.call()
+    outcome = side_by_side(["a", "b"], str.upper, workers=1, deadline=Deadline(10), cancellation=cancellation)
+    assert outcome.done == {}
+    assert [type(error) for error in outcome.failed.values()] == [Interrupted, Interrupted]

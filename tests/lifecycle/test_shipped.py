@@ -41,6 +41,7 @@ def run(scenario: Scenario, driver: str) -> None:
         pytest.param("systemd", "docker", marks=pytest.mark.docker),
         pytest.param("ssh", "native", marks=[pytest.mark.ssh, pytest.mark.sandbox]),
         pytest.param("systemd-native", "native", marks=[pytest.mark.systemd, pytest.mark.image]),
+        pytest.param("libvirt", "libvirt", marks=pytest.mark.libvirt),
     ],
 )
 def test_scenarios(name: str, driver: str, tmp_path: Path) -> None:
@@ -102,3 +103,20 @@ def test_fixtures_in_containers(name: str, tmp_path: Path, monkeypatch: pytest.M
     """On the native driver all of them run for tests/verify/test_mutation.py."""
     monkeypatch.chdir(tmp_path)
     run(scenario_from_fixture(name, "docker", load_settings(tmp_path)), "docker")
+
+
+@pytest.mark.libvirt
+def test_services_of_a_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against an init that is nobody's guest."""
+    monkeypatch.chdir(tmp_path)
+    run(scenario_from_fixture("service_management_plan", "libvirt", load_settings(tmp_path)), "libvirt")
+
+
+@pytest.mark.slow
+@pytest.mark.vagrant
+def test_one_plan_on_everything_at_once(tmp_path: Path) -> None:
+    copy_scenarios(tmp_path)
+    for driver in ("docker", "libvirt", "vagrant"):
+        if problems := registry.driver(driver).diagnose():
+            pytest.skip("; ".join(str(problem) for problem in problems))
+    run(load_scenario(tmp_path, "everywhere", settings=Settings()), "native")

@@ -83,7 +83,8 @@ def use(path: Path, honours: Honours) -> None:
     tree(plan)
     try:
         for payload in slices(plan, source=path, secrets=secrets_of(plan, path)):
-            assert Payload.model_validate_json(payload.model_dump_json(by_alias=True)) == payload
+            embedded = payload.model_dump_json(by_alias=True)
+            assert Payload.model_validate_json(embedded).model_dump_json(by_alias=True) == embedded
     except InvalidInput as error:
         assert all(problem.message for problem in error.problems)
 

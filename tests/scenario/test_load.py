@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.compile.reference import ReferenceOptions
 from harness.errors import UsageError
 from harness.models.config import BinaryOnly, Hybrid
 from harness.models.scenario import SecretSource
@@ -93,7 +94,7 @@ def test_every_key_arrives(full: Load, project: Path) -> None:
     assert provisioner.plan == folder / "../shared.json"
     assert not provisioner.validate_plan
     assert provisioner.strategy == Hybrid()
-    assert (provisioner.compiler.name, provisioner.compiler.options) == ("reference", {"profile": "debug"})
+    assert (provisioner.compiler.name, provisioner.compiler.options) == ("reference", ReferenceOptions(profile="debug"))
     assert provisioner.inventory.hosts_vars == {"web1": {"port": 80}, "db1": {"weak": 1, "port": 5432}}
     assert provisioner.inventory.group_vars == {"web": {"role": "web"}, "backend": {"tier": "back"}}
     assert provisioner.secrets == {"TOKEN": SecretSource(env="THE_TOKEN"), "KEY": SecretSource(file=folder / "key.txt")}
@@ -201,6 +202,8 @@ def test_what_is_wrong_beside_the_platforms(load: Load, extra: str, words: str) 
         ("name: binary, strategy: fast", "should be one of binary-only, ssh-fallback, hybrid, force-ssh, not 'fast'"),
         ("name: binary, strategy: {a: 1}", "should be one of binary-only"),
         ("name: binary, compiler: rustle", "there is no compiler 'rustle'; known here:"),
+        ("name: binary, compiler: {name: reference, profil: debug}", "unknown key; did you mean profile?"),
+        ("name: binary, compiler: {name: reference, profile: fast}", "should be 'release' or 'debug', not 'fast'"),
         ("name: binary, plan: nowhere.json", "there is no file molecule/web/nowhere.json"),
         ("name: binary, plan: {path: plan.json, validat: no}", "did you mean validate?"),
         ("name: binary, secrets: {A: {}}", "exactly one of env and file"),

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.drivers.docker.options import DockerOptions
+from harness.drivers.libvirt.options import LibvirtOptions
+from harness.drivers.vagrant.options import VagrantOptions
 from harness.models.scenario import AnsibleSettings, Scenario
 from harness.scenario import Overrides
 from tests.scenario.conftest import Load, problems_of
@@ -122,6 +124,68 @@ def test_platforms_of_docker_mean_what_they_mean_there(load: Load, files: Path) 
     assert (db.options.pre_build_image, db.options.command) == (True, "/sbin/init")
 
 
+VAGRANT = """
+driver:
+  name: vagrant
+  provider: {name: libvirt}
+  provision: yes
+  parallel: false
+  default_box: "generic/debian12"
+platforms:
+  - name: a
+    box: fedora/32-cloud-base
+    box_version: 32.20200422.0
+    box_url:
+    memory: 1024
+    groups: [web]
+    interfaces: [{auto_config: true, network_name: private_network, type: dhcp}]
+    instance_raw_config_args: ['vm.synced_folder ".", "/vagrant", type: "rsync"']
+    provider_raw_config_args: ["cpuset = '1-4,^3,6'"]
+    config_options: {ssh.keep_alive: yes, synced_folder: true}
+  - name: b
+"""
+
+
+def test_platforms_of_vagrant_mean_what_they_mean_there(load: Load, files: Path) -> None:
+    a, b = load(VAGRANT).platforms
+    assert isinstance(a.options, VagrantOptions)
+    assert isinstance(b.options, VagrantOptions)
+    assert (a.driver, a.options.box, a.options.box_version) == ("vagrant", "fedora/32-cloud-base", "32.20200422.0")
+    assert (a.options.provider, a.options.provision, a.options.parallel) == ("libvirt", True, False)
+    assert (a.options.memory, a.options.cpus, a.options.shares_a_folder) == (1024, 2, True)
+    assert (b.options.box, b.options.default_box, b.options.memory) == (None, "generic/debian12", 512)
+    [alone] = load("driver: {name: vagrant}\nplatforms: [{name: a}]\n").platforms
+    assert isinstance(alone.options, VagrantOptions)
+    assert (alone.options.default_box, alone.options.provider) == ("generic/alpine316", None)
+
+
+LIBVIRT = """
+driver: {name: libvirt}
+platforms:
+  - name: a
+    image_url: "https://example.org/cloud.qcow2"
+    memory_size: "2"
+    vcpu: 2
+    cpu_model: qemu64
+    disk_size: "10G"
+    libvirt_host: server.home.lan
+    libvirt_user: james
+    bridge_name: bridge0
+    timezone: Europe/Berlin
+  - {name: b, image: debian-12, network_name: lab}
+"""
+
+
+def test_platforms_of_molecule_libvirt_mean_what_they_mean_there(load: Load, files: Path) -> None:
+    a, b = load(LIBVIRT).platforms
+    assert isinstance(a.options, LibvirtOptions)
+    assert isinstance(b.options, LibvirtOptions)
+    assert (a.driver, a.image, b.image) == ("libvirt", "https://example.org/cloud.qcow2", "debian-12")
+    assert (a.options.memory, a.options.cpus, a.options.cpu_model) == (2048, 2, "qemu64")
+    assert (a.options.uri, a.options.disk_size) == ("qemu+ssh://james@server.home.lan/system", "10G")
+    assert (a.options.network, b.options.network) == ("bridge:bridge0", "network:lab")
+
+
 def test_what_is_not_said_has_molecules_defaults(load: Load, project: Path) -> None:
     scenario = load("platforms: [{name: a}]\n")
     settings = settings_of(scenario)
@@ -179,7 +243,15 @@ def test_the_newer_section_says_the_same(load: Load, files: Path) -> None:
         ("shared_state: true", "shared_state: is not supported"),
         ("ansible: {executor: {backend: ansible-navigator}}", "ansible-navigator is not supported"),
         ("ansible: {env: {A: b}}\nprovisioner: {env: {A: c}}", "provisioner.env says it already"),
-        ("driver: {name: vagrant}\nplatforms: [{name: a, box: x}]", "Molecule's driver vagrant is not supported"),
+        ("driver: {name: ec2}\nplatforms: [{name: a, box: x}]", "Molecule's driver ec2 is not supported"),
+        (
+            "driver: {name: vagrant}\nplatforms: [{name: a, boxx: x}]",
+            "platforms[0].boxx: unknown key; did you mean box?",
+        ),
+        (
+            "driver: {name: vagrant}\nplatforms: [{name: a, instance_raw_config_args: ['vm.box = `id`']}]",
+            "platforms[0].instance_raw_config_args[0]: ",
+        ),
         ("driver: {name: dokcer}", "there is no driver named 'dokcer'; did you mean docker?"),
         (
             "driver: {name: docker}\nplatforms: [{name: a, kill_signal: HUP}]",

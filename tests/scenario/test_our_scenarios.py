@@ -27,7 +27,7 @@ def faults_of_its_plan(scenario: Scenario) -> list[Problem]:
     try:
         return check_plan(
             read_plan(plan),
-            honours=registry.compiler(scenario.provisioner.compiler.name).honours(),
+            honours=registry.compiler(scenario.provisioner.compiler).honours(),
             platforms=names,
             source=plan,
             by_ansible=[name for name in names if scenario.strategy(name) != BinaryOnly()],

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import daemon
 from harness.deadline import Deadline
+from harness.drivers import watcher
 from harness.drivers.base import Instance, InstanceRecord, Origin, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
 from harness.drivers.docker import (
     container,
@@ -27,7 +28,6 @@ from harness.drivers.docker import (
     refusals,
     remains,
     snapshots,
-    watcher,
 )
 from harness.drivers.docker.container import Wanted
 from harness.drivers.docker.driver import DockerDriver
@@ -156,7 +156,7 @@ class DockerSite(Site):
             if self._watcher is None:
                 self._watcher = watcher.start()
             self._made[record.id] = (host, volumes)
-            watcher.tell(self._watcher, host.address, record)
+            watcher.tell(self._watcher, record)
 
     def _abandon(self, host: Host, wanted: Wanted) -> None:
         try:

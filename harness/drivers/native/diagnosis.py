@@ -9,8 +9,11 @@ assert sys.platform == "linux"
 import os
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
+from harness.atomic import write_atomically
+from harness.cache import cache_dir
 from harness.drivers.base import PlatformSpec
 from harness.drivers.native import identity
 from harness.drivers.native.options import NativeOptions
@@ -43,6 +46,32 @@ def diagnose() -> list[Problem]:
             )
         )
     return problems
+
+
+def obstacles() -> list[Problem]:
+    """`diagnose`, but once: a sandbox that could be made under the same circumstances can be made again. Should that be
+    wrong for once, its creation fails with the same words."""
+    stamp = cache_dir() / "native" / "tried"
+    here = _circumstances()
+    with suppress(OSError):
+        if stamp.read_text() == here:
+            return []
+    problems = diagnose()
+    if not problems:
+        with suppress(OSError):
+            write_atomically(stamp, here)
+    return problems
+
+
+def _circumstances() -> str:
+    """This boot, this root folder, and what this process may do."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    rights = [line for line in status if line.startswith(("Uid", "Cap", "NoNewPrivs", "Seccomp"))]
+    spaces = [str(Path(f"/proc/self/ns/{name}").readlink()) for name in ("mnt", "user", "pid")]
+    root = Path("/").stat()
+    limits = [str(_number(path)) for path in (_APPARMOR, _CLONE, _MOST)]
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return "\n".join([boot, f"{root.st_dev}:{root.st_ino}", *spaces, *limits, *rights])
 
 
 def _ids_cure() -> str:

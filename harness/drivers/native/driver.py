@@ -36,6 +36,13 @@ class NativeDriver(Driver):
             return diagnosis.diagnose()
         return []
 
+    def obstacles(self) -> list[Problem]:
+        if sys.platform == "linux":
+            from harness.drivers.native import diagnosis
+
+            return diagnosis.obstacles()
+        return []
+
     def systemd_trial(self) -> PlatformSpec | None:
         from harness.drivers import images
 

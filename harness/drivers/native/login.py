@@ -43,4 +43,4 @@ def _way(identifier: str, options: NativeOptions, endpoint: Sandbox) -> sshd.Way
     enter = program("relay", [*who, *(["--rootless"] if endpoint.rootless else []), "--", str(port)])
     command = shlex.join(enter).replace("%", "%%")
     # A name that nothing resolves, but unlike its neighbours': OpenSSH's masters are told apart by host, port and user.
-    return sshd.Way(identifier, port, (_LOOPBACK,), proxy_command=command, proxy_passes_socket=True)
+    return sshd.Way(identifier, port, (_LOOPBACK,), proxy_command=command, proxy_passes_socket=True, sandbox=endpoint)

@@ -19,7 +19,18 @@ from types import TracebackType
 
 from harness.cache import cache_dir
 from harness.deadline import Deadline, poll
-from harness.drivers.base import Instance, InstanceRecord, Origin, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
+from harness.drivers.base import (
+    Instance,
+    InstanceRecord,
+    Origin,
+    PlatformSpec,
+    RunId,
+    ScenarioRef,
+    Site,
+    Snapshot,
+    Written,
+    stored_name,
+)
 from harness.drivers.native import (
     cgroups,
     diagnosis,
@@ -32,6 +43,7 @@ from harness.drivers.native import (
     rootfs,
     snapshots,
     store,
+    written,
 )
 from harness.drivers.native.driver import NativeDriver
 from harness.drivers.native.labels import Found, Label
@@ -328,8 +340,11 @@ class NativeSite(Site):
             raise
         return self.wait_ready(instance, deadline)
 
+    def written(self, instance: Instance) -> Written:
+        return written.written(self._look(instance.record.id, instance.name))
+
     def _store_name(self, key: str, platform: str) -> str:
-        return store.store_name(self.scenario, platform, key)
+        return stored_name(self.scenario, platform, key)
 
     def _store_key(self, snapshot: Snapshot) -> str:
         return self._store_name(snapshot.key, snapshot.platform)

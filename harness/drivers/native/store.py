@@ -1,7 +1,6 @@
 """Snapshots on disk: the changes of a sandbox, as read-only lower layers of a later one.
 
-    snapshots/NAME/current -> VERSION        replaced by one rename
-    snapshots/NAME/VERSION/manifest.json
+    snapshots/NAME/VERSION/manifest.json     (see drivers/versions.py)
     snapshots/NAME/VERSION/LAYER/0, 1, ...   the newest first
 
 A version is never changed; one that a living sandbox lies on is not removed.
@@ -16,7 +15,6 @@ assert sys.platform == "linux"
 import hashlib
 import json
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ from urllib.parse import quote, unquote
 from pydantic import ValidationError
 
 from harness.cache import cache_dir
+from harness.drivers import versions
 from harness.drivers.base import ScenarioRef, Snapshot, is_automatic
 from harness.drivers.native import labels, remains
 from harness.drivers.trees import tree_digest
@@ -91,13 +90,6 @@ def home() -> Path:
     return cache_dir() / "native" / "snapshots"
 
 
-def store_name(scenario: ScenarioRef, platform: str, key: str) -> str:
-    """Automatic keys say themselves what they hold; a name that a person gave is the platform's own."""
-    if is_automatic(key):
-        return key
-    return hashlib.sha256(json.dumps([str(scenario.project), scenario.name, platform, key]).encode()).hexdigest()
-
-
 def open_version(name: str) -> Version:
     """Raises DriverFailed when there is none."""
     version = _read(home() / name)
@@ -107,8 +99,10 @@ def open_version(name: str) -> Version:
 
 
 def _read(folder: Path) -> Version | None:
+    current = versions.current(folder)
     try:
-        current = folder / (folder / "current").readlink()
+        if current is None:
+            return None
         return Version(current, Manifest.model_validate_json((current / "manifest.json").read_text()))
     except (OSError, ValidationError):
         return None
@@ -118,29 +112,18 @@ def publish(name: str, draft: Path, manifest: Manifest) -> Version:
     """Make a finished draft (a folder in `home() / name`) the current version, in one step."""
     (draft / "manifest.json").write_text(manifest.model_dump_json(indent=1))
     folder = home() / name
-    final = folder / draft.name.removeprefix(".")
-    draft.rename(final)
-    link = folder / f".link-{final.name}"
-    link.symlink_to(final.name)
-    link.replace(folder / "current")
+    final = versions.publish(folder, draft)
     sweep(folder)
     return Version(final, manifest)
 
 
 def sweep(folder: Path) -> None:
-    """Remove versions that are neither current nor in use; drafts belong to whoever writes them, for a day."""
-    if not folder.is_dir():
-        return
-    current = (folder / "current").readlink().name if (folder / "current").is_symlink() else ""
-    used = {base for found in labels.find() for base in found.label.bases}
-    for entry in folder.iterdir():
-        version = entry.is_dir() and not entry.is_symlink()
-        if entry.name.startswith("."):
-            version = version and entry.stat().st_mtime < time.time() - 86400
-        if version and entry.name != current and str(entry) not in used:
-            discard(entry)
-    if not any(folder.iterdir()):
-        folder.rmdir()
+    """Remove versions that are neither current nor in use."""
+    versions.sweep(folder, _used(), discard)
+
+
+def _used() -> set[str]:
+    return {base for found in labels.find() for base in found.label.bases}
 
 
 def discard(folder: Path) -> None:
@@ -152,12 +135,7 @@ def discard(folder: Path) -> None:
 def delete(name: str, *, drafts: bool = False) -> None:
     """A second call does nothing. What a living sandbox lies on goes with that. `drafts`: those too, which nobody
     may be writing any more."""
-    folder = home() / name
-    (folder / "current").unlink(missing_ok=True)
-    if folder.is_dir():
-        for draft in folder.glob(".*") if drafts else ():
-            discard(draft) if draft.is_dir() and not draft.is_symlink() else draft.unlink(missing_ok=True)
-        sweep(folder)
+    versions.withdraw(home() / name, _used(), discard, drafts=drafts)
 
 
 def listed(scenario: ScenarioRef) -> list[Snapshot]:

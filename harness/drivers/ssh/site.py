@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from harness.connections import open_connection
-from harness.connections.base import Connection
-from harness.deadline import Deadline, poll
+from harness.deadline import Deadline
+from harness.drivers.answering import answering, restart
 from harness.drivers.base import Instance, InstanceRecord, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
 from harness.drivers.ssh import claims
 from harness.drivers.ssh.driver import SshDriver
 from harness.drivers.ssh.options import SshOptions
-from harness.errors import (
-    CommandTimedOut,
-    DriverFailed,
-    InstanceGone,
-    NotReady,
-    TransportFailed,
-    Unreachable,
-    Unsupported,
-)
+from harness.errors import DriverFailed, InstanceGone, Unsupported
 from harness.models.endpoint import Ssh
 
 _PATIENCE = 10.0
 """Seconds for a machine that is said to be up."""
-_BOOT_ID = (
-    "cat /proc/sys/kernel/random/boot_id 2>/dev/null || sysctl -n kern.boottime 2>/dev/null || "
-    "sysctl -n kern.boot_id 2>/dev/null"
-)
-# Aside and later, so that this command still gets its answer.
-_REBOOT = """
-PATH=$PATH:/usr/sbin:/sbin
-if [ "$(id -u)" = 0 ]; then become=; elif sudo -n true 2>/dev/null; then become='sudo -n'; else
-echo 'only root may restart it, and sudo wants a password' >&2; exit 1; fi
-command -v reboot >/dev/null || { echo 'there is no reboot' >&2; exit 1; }
-nohup sh -c "sleep 1; $become reboot" >/dev/null 2>&1 </dev/null &
-"""
 
 
 class SshSite(Site):
@@ -107,28 +86,7 @@ class SshSite(Site):
 
     def wait_ready(self, instance: Instance, deadline: Deadline) -> Ssh:
         patience = Deadline(min(_PATIENCE, deadline.remaining()))
-        return self._answering(instance, patience, lambda connection: connection.run("true", timeout=_PATIENCE).ok)
-
-    def _answering(self, instance: Instance, deadline: Deadline, is_right: Callable[[Connection], bool]) -> Ssh:
-        endpoint = self._endpoint(instance.spec)
-
-        def answers(last: bool) -> Ssh | None:
-            with open_connection(endpoint, name=instance.name) as connection:
-                try:
-                    if is_right(connection):
-                        return endpoint
-                    words, hint = "it answers, but was not restarted: its boot id is the same", None
-                except (Unreachable, CommandTimedOut) as error:
-                    words, hint = error.message.removeprefix(f"{instance.name}: "), error.hint
-                except TransportFailed as error:
-                    raise NotReady(error.message, hint=error.hint) from error
-            if last:
-                raise NotReady(f"{instance.name}: after {deadline.elapsed():.0f} s: {words}", hint=hint)
-            return None
-
-        found = poll(answers, deadline, interval=0.2, slowest=2.0)
-        assert found is not None
-        return found
+        return answering(self._endpoint(instance.spec), instance.name, patience)
 
     def reboot(self, instance: Instance, deadline: Deadline) -> Ssh:
         """Raises Unsupported unless the platform allows it; NotReady when its boot id does not change in time."""
@@ -138,16 +96,7 @@ class SshSite(Site):
                 by=f"{instance.name} (it is not ours)",
                 hint="`allow_reboot: true` on the platform allows it",
             )
-        with open_connection(self._endpoint(instance.spec), name=instance.name) as connection:
-            before = _boot_id(connection, deadline)
-            if not before:
-                raise DriverFailed(f"{instance.name}: it has no boot id, so that a restart could not be proven")
-            done = connection.run(_REBOOT, timeout=30)
-            if not done.ok:
-                raise DriverFailed(f"{instance.name}: it cannot be restarted: {done.err.strip()}")
-        return self._answering(
-            instance, deadline, lambda connection: _boot_id(connection, deadline) not in ("", before)
-        )
+        return restart(self._endpoint(instance.spec), instance.name, deadline)
 
     def destroy(self, instance: Instance) -> None:
         """The machine is given back as it is."""
@@ -164,7 +113,3 @@ class SshSite(Site):
 
 def _options(spec: PlatformSpec) -> SshOptions:
     return spec.options if isinstance(spec.options, SshOptions) else SshOptions()
-
-
-def _boot_id(connection: Connection, deadline: Deadline) -> str:
-    return connection.run(_BOOT_ID, timeout=max(1.0, min(10.0, deadline.remaining()))).out.strip()

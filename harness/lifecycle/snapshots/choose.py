@@ -62,7 +62,8 @@ def named_bases(context: Context) -> dict[str, Snapshot]:
         spec = context.fleet.specs[name]
         if isinstance(spec.snapshot, str):
             site = context.fleet.site(spec.driver)
-            snapshot = site.find_snapshot(name, spec.snapshot) if Capability.SNAPSHOT in site.capabilities else None
+            able = Capability.SNAPSHOT in site.capabilities and site.snapshots_outlive
+            snapshot = site.find_snapshot(name, spec.snapshot) if able else None
             if snapshot is None:
                 raise HarnessError(
                     f"{name}: there is no snapshot {spec.snapshot!r} that it could start from",
@@ -109,8 +110,12 @@ def _check_specs(context: Context) -> None:
     for spec in context.fleet.specs.values():
         if spec.snapshot is False:
             raise _Declined(f"{spec.name} says `snapshot: false`")
-        if Capability.SNAPSHOT not in context.fleet.site(spec.driver).capabilities:
+        site = context.fleet.site(spec.driver)
+        if Capability.SNAPSHOT not in site.capabilities:
             raise _Declined(f"{spec.name}: the {spec.driver} driver makes none", aloud=bool(spec.snapshot))
+        if not site.snapshots_outlive:
+            why = f"{spec.name}: those of the {spec.driver} driver go with the platform itself"
+            raise _Declined(why, aloud=bool(spec.snapshot))
 
 
 def _check_origin(spec: PlatformSpec, origin: Origin) -> None:

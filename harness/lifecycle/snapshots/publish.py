@@ -82,6 +82,11 @@ def use(context: Context, planned: Planned, *, made: bool) -> None:
             missing=list(part.missing),
             lost=list(part.lost),
         )
+        if part.missing and Capability.LIVE_STATE in member.site.capabilities:
+            context.note(
+                f"{host}: the snapshot {planned.short} is without {', '.join(part.missing)}: it boots from its disk,"
+                " and what prepare left running is gone"
+            )
         if part.lost:
             context.note(
                 f"{host}: what prepare left and no snapshot holds is gone: {', '.join(part.lost)}"

@@ -12,6 +12,7 @@ from harness.lifecycle.steps.create import create, destroy
 from harness.lifecycle.steps.dependency import dependency
 from harness.lifecycle.steps.faults import after_faults, disturbed, with_known_tasks
 from harness.lifecycle.steps.idempotence import idempotence
+from harness.lifecycle.steps.observe import observe, survey
 from harness.lifecycle.steps.scripts import cleanup, prepare, side_effect
 from harness.lifecycle.steps.verify import verify
 
@@ -34,6 +35,8 @@ STEPS: Mapping[str, Step] = {
     "converge": disturbed(converge),
     "check": check,
     "idempotence": idempotence,
+    "observe": observe,
+    "survey": survey,
     "side_effect": after_faults(side_effect),
     "verify": verify,
     "cleanup": cleanup,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from harness import registry
 from harness.drivers.base import RunId
 from harness.lifecycle.compilation import compile_plan
 from harness.lifecycle.context import Context
@@ -12,6 +13,7 @@ from harness.lifecycle.deployment import run_plan
 from harness.lifecycle.expected import failures
 from harness.lifecycle.failures import StepFailed, StepSkipped
 from harness.lifecycle.plans import CheckedPlan, read_checked, run_arguments
+from harness.lifecycle.witness import witness_of
 from harness.models.config import ExpectedOutcome
 from harness.models.results import Failed, HostExecutionResult, TaskExecutionResult
 
@@ -46,7 +48,10 @@ def mark_converged(context: Context, name: str, by: RunId | None, plan: str | No
 
 def check(context: Context) -> None:
     """Molecule's dry run: the runner says what it would change, and changes nothing."""
-    results = execute(context, checked_plan(context), step="check", check=True)
+    checked = checked_plan(context)
+    if not registry.compiler(checked.compiler).honours().selection:
+        raise StepSkipped(f"runners of the compiler {checked.compiler.name} know no dry run")
+    results = execute(context, checked, step="check", check=True)
     judge(results, context.scenario.verifier.expected_outcomes)
 
 
@@ -82,7 +87,10 @@ def execute(
         if host not in binaries.payloads:
             context.event(step, host, "no task is for it")
     arguments = run_arguments(checked, check=check)
-    results = run_plan(context, binaries, connections, step=step, arguments=arguments)
+    witness = witness_of(context, binaries, connections, arguments, step)
+    results = run_plan(context, binaries, connections, step=step, arguments=arguments, witness=witness)
+    if witness is not None:
+        context.ledger.conduct += witness.verdict(results)
     for result in results.values():
         if step == "converge":
             context.remember(partial(context.journal.save_result, context.run, result))

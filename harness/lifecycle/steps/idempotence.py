@@ -5,19 +5,21 @@ from __future__ import annotations
 from harness.lifecycle.context import Context
 from harness.lifecycle.failures import StepFailed, all_done
 from harness.lifecycle.steps.converge import checked_plan, execute, judge, last_result, named
-from harness.models.results import Failed, HostExecutionResult
+from harness.models.results import CheckResult, Failed, HostExecutionResult
+from harness.verify.conduct.catalogue import SECOND_RUN, asks, check_id
 
 _TOLD = 20
 
 
 def idempotence(context: Context) -> None:
-    from harness.verify.state import State, differences, take_state
+    from harness.machine import Machine, differences
+    from harness.verify.state import take_state
 
     checked = checked_plan(context)
     connections = context.connections("idempotence")
     made = {host: last_result(context, host) for host in context.hosts}
 
-    def states() -> dict[str, State]:
+    def states() -> dict[str, Machine]:
         return all_done(
             context.each(context.hosts, lambda host: take_state(connections[host], checked.plan, host, made[host]))
         )
@@ -28,6 +30,8 @@ def idempotence(context: Context) -> None:
     after = states()
     changed = [line for result in results.values() for line in _changed(result)]
     drift = [f"{host}: {line}" for host in context.hosts for line in differences(before[host], after[host])]
+    if SECOND_RUN in context.checks:
+        context.ledger.conduct += [_told(host, [*changed, *drift]) for host in context.hosts]
     if not changed and not drift:
         return
     parts = []
@@ -40,7 +44,21 @@ def idempotence(context: Context) -> None:
     raise StepFailed("\n".join([" and ".join(parts), *told[:_TOLD], *more]), outcome="failed")
 
 
+def _told(host: str, lines: list[str]) -> CheckResult:
+    own = [line.removeprefix(f"{host}: ") for line in lines if line.startswith(f"{host}: ")]
+    return CheckResult(
+        check=check_id(host, "", SECOND_RUN),
+        outcome="failed" if own else "passed",
+        message="; ".join(own),
+        expected=asks(SECOND_RUN),
+        actual="; ".join(own) or "nothing changed, and nothing differs",
+    )
+
+
 def _changed(result: HostExecutionResult) -> list[str]:
+    """Where only an exit status told, nobody knows: what the machine says has to do."""
+    if result.results == "exit-status":
+        return []
     return [
         f"{result.host}: task {named(task)} changed again"
         for task in result.task_results

@@ -18,7 +18,7 @@ def verify(context: Context) -> None:
     if not verifier.enabled:
         raise StepSkipped("the scenario's verifier is not enabled")
     context.connections("verify")
-    outcome = _run(context, _job(context))
+    outcome = _run(context, job_of(context))
     context.ledger.verification = outcome
     context.observer.verified(context.scenario.name, outcome)
     _judge(context, outcome)
@@ -69,7 +69,8 @@ def _judge(context: Context, outcome: VerifyOutcome) -> None:
         )
 
 
-def _job(context: Context) -> VerifyJob:
+def job_of(context: Context) -> VerifyJob:
+    """What is to be looked at, and by what."""
     scenario = context.scenario
     verifier = scenario.verifier
     groups = scenario.groups()

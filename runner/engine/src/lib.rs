@@ -3,8 +3,13 @@
 
 mod actions;
 pub mod embed;
+#[cfg(not(feature = "mutants"))]
+mod honest;
 mod looping;
 mod mask;
+#[cfg(feature = "mutants")]
+#[path = "../mutants/mod.rs"]
+mod mutants;
 mod part;
 pub mod payload;
 mod record;
@@ -13,6 +18,11 @@ mod scope;
 mod tags;
 mod task;
 mod template;
+
+#[cfg(not(feature = "mutants"))]
+use honest as conduct;
+#[cfg(feature = "mutants")]
+use mutants as conduct;
 
 pub use actions::survey;
 pub use part::Part;

@@ -6,6 +6,8 @@ use runner_modules::Fields;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::conduct;
+
 pub const SCHEMA: u64 = 1;
 
 #[derive(Debug, Deserialize)]
@@ -24,6 +26,10 @@ pub struct Payload {
     #[serde(default)]
     pub diff: bool,
     pub plays: Vec<Play>,
+    /// How this runner is to be wrong.
+    #[cfg(feature = "mutants")]
+    #[serde(default)]
+    pub mutant: Option<crate::mutants::Mutant>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -121,7 +127,7 @@ impl Payload {
         }
         let payload: Self = serde_json::from_slice(bytes).map_err(|error| format!("malformed payload: {error}"))?;
         payload.check()?;
-        Ok(payload)
+        Ok(conduct::plan(payload))
     }
 
     fn check(&self) -> Result<(), String> {

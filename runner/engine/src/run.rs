@@ -9,6 +9,7 @@ use std::time::{Instant, SystemTime};
 use runner_modules::{Fields, process};
 use serde_json::Value as Json;
 
+use crate::conduct;
 use crate::mask::Mask;
 use crate::part::{self, Part};
 use crate::payload::{Payload, Play, Task};
@@ -52,7 +53,8 @@ pub fn run(
     out: impl Write,
 ) -> io::Result<u8> {
     let (start, began) = (SystemTime::now(), Instant::now());
-    let mask = Mask::new(secrets.values().map(String::as_str));
+    let mask = conduct::mask(Mask::new(secrets.values().map(String::as_str)));
+    conduct::begins(&secrets);
     let mut groups = payload.groups.clone();
     groups.entry("all".to_owned()).or_insert_with(|| payload.hosts.keys().cloned().collect());
     let alone = |host: &&String| !payload.groups.iter().any(|(name, hosts)| name != "all" && hosts.contains(host));
@@ -80,7 +82,7 @@ pub fn run(
             }
         }
     }
-    let exit_code = u8::from(runner.failed || process::interrupted().is_some());
+    let exit_code = conduct::exit_code(u8::from(runner.failed || process::interrupted().is_some()));
     let facts = RunFacts { host: &options.host, plan_id: &payload.plan_id, payload_sha256: sha256, start, began };
     runner.recorder.report(&facts, exit_code)?;
     Ok(exit_code)
@@ -122,10 +124,13 @@ impl<W: Write> Runner<'_, W> {
     /// Each notified handler once, in the order they are defined; one that an earlier handler notifies too.
     fn handlers(&mut self, play: &Play, vars: &Arc<Fields>, notified: &mut BTreeSet<usize>) -> io::Result<Flow> {
         let mut done = BTreeSet::new();
+        notified.extend(conduct::unasked(play));
         while let Some(index) = notified.iter().find(|index| !done.contains(*index)).copied() {
             done.insert(index);
-            if let Flow::Stop = self.task(&play.handlers[index], play, vars, notified, true)? {
-                return Ok(Flow::Stop);
+            for _ in 0..conduct::handler_runs() {
+                if let Flow::Stop = self.task(&play.handlers[index], play, vars, notified, true)? {
+                    return Ok(Flow::Stop);
+                }
             }
         }
         Ok(Flow::On)
@@ -143,6 +148,7 @@ impl<W: Write> Runner<'_, W> {
             return Ok(Flow::Stop);
         }
         self.recorder.start(&task.task_id)?;
+        conduct::before();
         let (start, began) = (SystemTime::now(), Instant::now());
         let reason = if handler { None } else { self.options.tags.reason(&task.tags) };
         let check = task.check_mode.unwrap_or(self.payload.check_mode || self.options.check);
@@ -162,6 +168,7 @@ impl<W: Write> Runner<'_, W> {
             Some(reason) => skipped_by_tag(reason),
             None => surroundings.run(),
         };
+        conduct::ended(task, &mut ended);
         let scope = surroundings.scope(&Fields::new()).value();
         let mut targets = Vec::new();
         if ended.is("changed") && !ended.is("failed") {
@@ -179,7 +186,7 @@ impl<W: Write> Runner<'_, W> {
             && !filtered
         {
             let registered = Arc::make_mut(&mut self.gathered.registered);
-            registered.insert(name.clone(), Json::Object(ended.fields.clone()));
+            registered.insert(name.clone(), Json::Object(conduct::registered(&ended.fields)));
         }
         if self.options.state {
             let registered = part::changed(&before.registered, &self.gathered.registered);
@@ -195,7 +202,9 @@ impl<W: Write> Runner<'_, W> {
         self.write(task, name, handler, ignored, ended, (start, began))?;
         if failed && !ignored {
             self.failed = true;
-            return Ok(Flow::Stop);
+            if conduct::stops_at_failure() {
+                return Ok(Flow::Stop);
+            }
         }
         Ok(Flow::On)
     }
@@ -230,7 +239,7 @@ impl<W: Write> Runner<'_, W> {
         });
         let msg = if task.no_log { CENSORED.to_owned() } else { text("msg").unwrap_or_default() };
         let artifacts = if task.no_log { Vec::new() } else { distinct(&ended) };
-        self.recorder.task(&TaskRecord {
+        let mut record = TaskRecord {
             task_id: &task.task_id,
             name,
             module: &task.module,
@@ -244,7 +253,8 @@ impl<W: Write> Runner<'_, W> {
             skip_reason: skip_reason.filter(|_| !task.no_log),
             msg,
             result: (!task.no_log).then_some(&ended.fields),
-        })
+        };
+        (0..conduct::record(&mut record)).try_for_each(|_| self.recorder.task(&record))
     }
 }
 

@@ -115,6 +115,7 @@ result = {
     "id": run("id -u; hostname"), "etc": run("echo x >> /etc/passwd"), "tmp": run("echo hi > /tmp/x; cat /tmp/x"),
     "home": run(f"ls -A {home}"), "null": run("chmod 600 /dev/null"), "chown": run("touch /tmp/y; chown 5:5 /tmp/y"),
     "processes": run("ps ax | wc -l"), "pid1": run("readlink /proc/1/exe"),
+    "written": "/tmp/x" in site.written(instance).paths,
 }
 site.destroy(instance)
 result["left"] = [str(path) for path in (cache / "native/instances").iterdir()]
@@ -129,6 +130,7 @@ print(json.dumps(result))
     assert seen["chown"] == [0, ""]
     assert int(seen["processes"][1]) < 8
     assert seen["pid1"][0] != 0
+    assert seen["written"]
     assert seen["left"] == []
 
 
@@ -141,6 +143,29 @@ site.destroy(instance)
 print(json.dumps([result, (home / "new").exists()]))
 """)
     assert seen == [[0, "mine"], False]
+
+
+def test_a_listener_on_its_loopback(root_world: World, person: Person) -> None:
+    seen = person.run("""
+from harness.connections import open_connection
+from harness.errors import PortTaken
+instance, endpoint = make()
+with open_connection(endpoint, name="node1") as connection:
+    with connection.listen(21818) as listening:
+        listening.settimeout(20)
+        with connection.start(["bash", "-c", "cat </dev/tcp/127.0.0.1/21818"]) as process:
+            with listening.accept()[0] as client:
+                client.sendall(b"heard")
+            said = process.wait(20).out
+        try:
+            connection.listen(21818)
+            taken = False
+        except PortTaken:
+            taken = True
+site.destroy(instance)
+print(json.dumps([said, taken]))
+""")
+    assert seen == ["heard", True]
 
 
 def test_the_host_s_network(root_world: World, person: Person) -> None:
@@ -181,6 +206,7 @@ endpoint = site.revert(instance, snapshot, Deadline(30))
 result["reverted"] = run("stat -c %u:%g /opt/f; ls /etc/apt 2>/dev/null; stat -c %U /home/bob/mine")
 endpoint = site.reboot(instance, Deadline(30))
 result["rebooted"] = run("stat -c %u:%g /opt/f")
+result["written"] = sorted(path for path in site.written(instance).paths if path in ("/opt/f", "/etc/apt"))
 site.delete_snapshot(snapshot)
 site.destroy(instance)
 result["left"] = [str(path) for path in [*cache.glob("native/instances/*"), *cache.glob("native/snapshots/*")]]
@@ -195,6 +221,7 @@ print(json.dumps(result))
         "owner": [0, "12:34"],
         "reverted": [0, "12:34\nbob"],
         "rebooted": [0, "12:34"],
+        "written": [],
         "left": [],
     }
 

@@ -161,7 +161,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> ModuleResult {
     } else if let Some(how) = &own.upgrade {
         let verb = if matches!(how.as_str(), "full" | "dist") { "dist-upgrade" } else { "upgrade" };
         let more: &[&str] = if verb == "upgrade" { &["--with-new-pkgs"] } else { &[] };
-        change(&own, verb, more, &[], context)?
+        let outcome = change(&own, verb, more, &[], context)?;
+        let said = outcome.fields.get("stdout").cloned().unwrap_or_default();
+        outcome.with("msg", said) // as Ansible has it, of an upgrade alone
     } else if !own.packages.is_empty() {
         match own.state {
             State::Absent => remove(&own, context)?,
@@ -246,10 +248,34 @@ fn install(own: &AptArgs, context: &Context) -> ModuleResult {
             missing.push(name.clone());
         }
     }
-    if missing.is_empty() {
-        return Ok(Outcome::new(false));
+    let outcome =
+        if missing.is_empty() { Outcome::new(false) } else { change(own, "install", &[], &missing, context)? };
+    if !context.check {
+        mark_manual(own, context)?;
     }
-    change(own, "install", &[], &missing, context)
+    Ok(outcome)
+}
+
+/// What is asked for is no longer taken for a mere dependency of something else, or an autoremove would take it away
+/// (ansible/ansible#40531). apt-get itself does so with what it installs, not with what is there already.
+fn mark_manual(own: &AptArgs, context: &Context) -> Result<(), Failure> {
+    let states = std::fs::read_to_string("/var/lib/apt/extended_states").unwrap_or_default();
+    let names = own.packages.iter().map(|name| Request::parse(name).name);
+    let marked: Vec<String> = names.filter(|name| is_automatic(&states, name)).collect();
+    if marked.is_empty() || find_program("apt-mark").is_none() {
+        return Ok(());
+    }
+    let words = ["apt-mark", "manual"].map(str::to_owned).into_iter().chain(marked);
+    let done = tool(&quiet(Invocation::new(words)), context)?;
+    if done.rc == 0 { Ok(()) } else { Err(failed("'apt-mark manual' failed", &done)) }
+}
+
+/// Whether apt's list of states has the package, of whatever architecture, as one that came with another.
+fn is_automatic(states: &str, name: &str) -> bool {
+    let package = format!("Package: {}", name.split(':').next().unwrap_or(name));
+    states.split("\n\n").any(|stanza| {
+        stanza.lines().any(|line| line == package) && stanza.lines().any(|line| line == "Auto-Installed: 1")
+    })
 }
 
 fn remove(own: &AptArgs, context: &Context) -> ModuleResult {
@@ -398,6 +424,13 @@ mod tests {
         ] {
             assert!(read(args.clone()).is_err(), "{args}");
         }
+    }
+
+    #[test]
+    fn dependencies_are_known_by_their_state() {
+        let states = "Package: tree\nArchitecture: amd64\nAuto-Installed: 1\n\nPackage: vim\nAuto-Installed: 0\n\n";
+        assert!(is_automatic(states, "tree") && is_automatic(states, "tree:amd64"));
+        assert!(!is_automatic(states, "vim") && !is_automatic(states, "tre") && !is_automatic("", "tree"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from harness.verify.seen import Process
+from harness.machine.model import Process
 
 # head -v writes "==> NAME <==" before each file. A process may vanish in between: no answer, no error.
 SCRIPT = (
@@ -46,7 +46,7 @@ def matches(process: Process, wanted: str) -> bool:
 
 def _from_proc(output: bytes) -> list[Process]:
     parts = _HEADER.split(output)
-    stats: dict[int, tuple[int, str, str]] = {}
+    stats: dict[int, tuple[int, str, str, int]] = {}
     arguments: dict[int, tuple[str, ...]] = {}
     for pid, kind, body in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
         if kind == b"cmdline":
@@ -57,9 +57,12 @@ def _from_proc(output: bytes) -> list[Process]:
         # The name stands in parentheses and may hold any byte, parentheses too (proc(5)).
         name = body[body.find(b"(") + 1 : body.rfind(b")")].decode(errors="replace")
         fields = body[body.rfind(b")") + 2 :].split()
-        if len(fields) >= 2:
-            stats[int(pid)] = (int(fields[1]), fields[0].decode(), name)
-    return [Process(pid, parent, state, name, arguments.get(pid, ())) for pid, (parent, state, name) in stats.items()]
+        if len(fields) >= 20:  # the start time is field 22 of the whole line
+            stats[int(pid)] = (int(fields[1]), fields[0].decode(), name, int(fields[19]))
+    return [
+        Process(pid, parent, state, name, arguments.get(pid, ()), started)
+        for pid, (parent, state, name, started) in stats.items()
+    ]
 
 
 def _from_ps(output: bytes) -> list[Process]:

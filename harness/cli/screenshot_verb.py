@@ -1,0 +1,33 @@
+"""harness screenshot"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.options import Common, common
+
+
+@click.command("screenshot")
+@common
+@click.option("-h", "--host", metavar="NAME", help="The platform; needed where there are several.")
+@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="PLATFORM.png unless given.")
+def command(common: Common, host: str | None, output: Path | None) -> int:
+    """Write a PNG of what a platform's screen shows."""
+    from harness.cli.exec_verb import meant
+    from harness.errors import HarnessError
+    from harness.lifecycle.reach import found
+
+    scenario, platform, _ = meant(common, (host,) if host else common.platforms)
+    with found(scenario, platform, common.observer(stderr=True)) as member:
+        picture = member.site.screenshot(member.instance)
+    path = output or Path(f"{platform}.png")
+    try:
+        path.write_bytes(picture)
+    except OSError as error:
+        raise HarnessError(
+            f"{path} cannot be written: {error.strerror or error}", hint="--output names another file"
+        ) from error
+    click.echo(path)
+    return 0

@@ -1,0 +1,62 @@
+"""What a compiler honours, as a JSON file says it: runner/honours.json is one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from harness.compile.base import Honours, ModuleSupport
+from harness.errors import InvalidInput, Problem
+from harness.models.problems import path_text, problems_of
+from harness.models.serde import StrictModel
+
+
+class ModuleEntry(StrictModel):
+    """As ModuleSupport has it."""
+
+    arguments: list[str] = Field(default_factory=list)
+    aliases: dict[str, str] = Field(default_factory=dict)
+    required: list[list[str]] = Field(default_factory=list)
+    choices: dict[str, list[str]] = Field(default_factory=dict)
+    free_form: bool = False
+    any_arguments: bool = False
+
+
+class HonoursFile(StrictModel):
+    """As Honours has it."""
+
+    modules: dict[str, ModuleEntry]
+    keywords: list[str] = Field(default_factory=list)
+    secrets: bool = True
+    templates: bool = True
+    selection: bool = True
+
+
+def read_honours(file: Path) -> Honours:
+    """Raises InvalidInput with all that is wrong."""
+    try:
+        document = json.loads(file.read_bytes())
+        found = HonoursFile.model_validate(document)
+    except OSError as error:
+        raise InvalidInput(str(file), [Problem("", f"cannot be read: {error.strerror or error}")]) from error
+    except ValidationError as error:
+        problems = problems_of(error, document, model=HonoursFile, where=path_text)
+        raise InvalidInput(str(file), problems) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(str(file), [Problem("", f"is no JSON: {error}")]) from error
+    modules = {
+        name: ModuleSupport(
+            arguments=frozenset(entry.arguments),
+            aliases=entry.aliases,
+            required=tuple(frozenset(choice) for choice in entry.required),
+            choices={argument: frozenset(values) for argument, values in entry.choices.items()},
+            free_form=entry.free_form,
+            any_arguments=entry.any_arguments,
+        )
+        for name, entry in found.modules.items()
+    }
+    return Honours(
+        modules, frozenset(found.keywords), found.secrets, templates=found.templates, selection=found.selection
+    )

@@ -1,0 +1,129 @@
+"""One run of somebody's compiler, with all that it starts: watched, and ended at its deadline.
+
+Standard library only: the wheel's build hook uses it too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.cancellation import Cancellation
+from harness.errors import CompileFailed, Interrupted
+
+_QUIET = 5.0
+"""Seconds for the rest of its output, which something it left behind may keep open."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolRun:
+    """`env` is its whole environment, `timeout` in seconds. Both receivers are told each line, newline and all; that
+    of stderr from a thread of its own."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    cwd: Path
+    timeout: float
+    on_stdout: Callable[[str], None]
+    on_stderr: Callable[[str], None]
+    cancellation: Cancellation
+
+
+def run_tool(run: ToolRun) -> int:
+    """Its exit status. Raises CompileFailed when it cannot be started or does not end in time, and Interrupted."""
+    expired = threading.Event()
+    with _start(run) as process, _guarded(process):
+
+        def expire() -> None:
+            expired.set()
+            _kill(process)
+
+        def ear(stream: Iterable[str] | None, tell: Callable[[str], None]) -> threading.Thread:
+            return threading.Thread(target=_listen, args=(stream or (), tell), daemon=True)
+
+        ears = [ear(process.stdout, run.on_stdout), ear(process.stderr, run.on_stderr)]
+        watchdog = threading.Timer(run.timeout, expire)
+        watchdog.daemon = True
+        try:
+            for one in ears:
+                one.start()
+            watchdog.start()
+            with run.cancellation.stopping(lambda: _kill(process)):
+                _await_end(process)
+        finally:
+            watchdog.cancel()
+            _kill(process)
+            process.wait()
+        for one in ears:
+            one.join(_QUIET)
+    if run.cancellation.called:
+        raise Interrupted("compiling was called off")
+    if expired.is_set():
+        raise CompileFailed(
+            f"{run.name} did not finish within {run.timeout:g} seconds and was stopped", hint="raise the time limit"
+        )
+    return process.returncode
+
+
+def _start(run: ToolRun) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            list(run.argv),
+            env=run.env,
+            cwd=run.cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise CompileFailed(f"{run.name} cannot be started: {run.argv[0]}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def _guarded(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Even after SIGKILL to this process the tool, and the compilers below it, do not go on for nobody: the end of
+    this process is the end of what the guard reads."""
+    if sys.platform == "win32":
+        yield
+        return
+    argv = ["/bin/sh", "-c", 'read -r _; kill -9 "-$1"', "guard", str(process.pid)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as guard:
+        try:
+            yield
+        finally:
+            guard.kill()
+
+
+def _listen(stream: Iterable[str], tell: Callable[[str], None]) -> None:
+    for line in stream:
+        tell(line)
+
+
+def _await_end(process: subprocess.Popen[str]) -> None:
+    """On Linux without reaping it: until then nobody else can have its process group."""
+    if sys.platform == "linux":
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    else:
+        process.wait()
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """The tool, and what it has left behind in its process group."""
+    if process.returncode is not None:
+        return
+    if sys.platform == "win32":
+        process.kill()
+    else:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,68 @@
+"""The driver: what it is; all that needs Vagrant is imported when it is used."""
+
+from __future__ import annotations
+
+import shutil
+from importlib.util import find_spec
+from typing import ClassVar
+
+from harness.drivers.base import Capability, Driver, InstanceRecord, RunId, ScenarioRef, Site
+from harness.drivers.vagrant.options import VagrantOptions
+from harness.errors import Problem
+
+MISSING = "apt-get install vagrant vagrant-libvirt (Debian), or https://developer.hashicorp.com/vagrant/install"
+NO_PROVIDER = "apt-get install vagrant-libvirt, `vagrant plugin install` of another one, or VirtualBox"
+NO_PACKAGE = "the Python package python-vagrant is missing"
+INSTALL_PACKAGE = "pip install 'harness-e2e[vagrant]'"
+
+
+def _has_package() -> bool:
+    """A mere folder `vagrant` in the working folder can be imported, too (PEP 420): that is not it."""
+    spec = find_spec("vagrant")
+    return spec is not None and spec.origin is not None
+
+
+class VagrantDriver(Driver):
+    name: ClassVar[str] = "vagrant"
+    capabilities: ClassVar[frozenset[Capability]] = frozenset(
+        {
+            Capability.SNAPSHOT,
+            Capability.REBOOT,
+            Capability.INIT_SYSTEM,
+            Capability.ISOLATED,
+            Capability.OWNED,
+            Capability.PARALLEL,
+            Capability.OWN_CLOCK,
+        }
+    )
+    platform_options = VagrantOptions
+
+    def diagnose(self) -> list[Problem]:
+        from harness.drivers.vagrant import providers
+
+        problems = []
+        if not _has_package():
+            problems.append(Problem("vagrant driver", NO_PACKAGE, INSTALL_PACKAGE))
+        if find_spec("asyncssh") is None:
+            hint = "pip install 'harness-e2e[ssh]'"
+            problems.append(Problem("vagrant driver", "the Python package asyncssh is missing", hint))
+        if shutil.which("vagrant") is None:
+            problems.append(Problem("vagrant driver", "there is no vagrant", MISSING))
+        elif not providers.found():
+            problems.append(Problem("vagrant driver", "there is no provider that could make a machine", NO_PROVIDER))
+        return problems
+
+    def open(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> Site:
+        from harness.drivers.vagrant.site import VagrantSite
+
+        return VagrantSite(scenario, run, keep=keep)
+
+    def instances(self) -> list[InstanceRecord]:
+        from harness.drivers.vagrant import remains
+
+        return remains.instances()
+
+    def reap(self, record: InstanceRecord) -> None:
+        from harness.drivers.vagrant import remains
+
+        remains.reap(record)
