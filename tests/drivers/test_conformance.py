@@ -238,6 +238,13 @@ echo later >state/later; mkdir state/sub; echo other >state/sub/deep
 """
 LOOK = "cd state && for f in . * */*; do [ -L $f ] && readlink $f || stat -c '%n %a %F' $f; done; cat changed sub/deep"
 
+# It bears its name only once the new process has become the program.
+LEFTOVER = """
+exec sleep 98765 >/dev/null 2>&1 &
+until grep -q [9]8765 /proc/$!/cmdline; do sleep 0.01; done
+echo $!
+"""
+
 
 @having(Capability.SNAPSHOT)
 def test_revert_undoes_everything_after_the_snapshot(world: World) -> None:
@@ -253,8 +260,7 @@ def test_revert_undoes_everything_after_the_snapshot(world: World) -> None:
                 assert connection.run(LOOK).stdout == before.stdout, "a snapshot changes nothing"
                 connection.run(CHANGES)
                 assert connection.run(LOOK).stdout != before.stdout
-                leftover = connection.run("exec sleep 98765 >/dev/null 2>&1 & echo $!").out.strip()
-                assert connection.run(f"grep -q [9]8765 /proc/{leftover}/cmdline").rc == 0
+                leftover = connection.run(LEFTOVER, timeout=60).out.strip()
             endpoint = site.revert(instance, snapshot, world.subject.deadline())
             with open_connection(endpoint, name="one") as connection:
                 assert connection.run(LOOK).stdout == before.stdout
