@@ -43,6 +43,18 @@ def test_so_many_work_at_once_and_no_more() -> None:
     assert max(counted) == 3
 
 
+def test_what_has_a_clock_of_its_own_is_not_waited_for_in_vain() -> None:
+    deadline = Deadline(0.2)
+
+    def work(name: str) -> str:
+        with deadline.aside(30):
+            time.sleep(0.6)
+        return name
+
+    outcome = side_by_side(["a", "b"], work, workers=2, deadline=deadline, cancellation=Cancellation())
+    assert sorted(outcome.done) == ["a", "b"]
+
+
 def test_the_deadline_names_who_was_not_done_and_calls_the_rest_off() -> None:
     stopped = threading.Event()
     cancellation = Cancellation()

@@ -98,7 +98,8 @@ class DockerSite(Site):
                 if image is None:
                     raise DriverFailed(f"{spec.name}: the snapshot {base.key!r} no longer exists")
             else:
-                image = images.resolve(host.client, spec, options, self.scenario, found=found)
+                with self.aside():
+                    image = images.resolve(host.client, spec, options, self.scenario, found=found)
         name = name or labels.container_name(self.scenario, self.run, spec.name)
         group = "" if options.network_mode is not None else self._group(host)
         with self._explained(host, spec.name):
@@ -288,7 +289,9 @@ class DockerSite(Site):
     def origin(self, spec: PlatformSpec) -> Origin:
         host, options = self._host(spec), daemons.options_of(spec)
         with self._explained(host, spec.name):
-            image = host.client.inspect_image(images.resolve(host.client, spec, options, self.scenario))  # type: ignore[no-untyped-call]
+            with self.aside():
+                name = images.resolve(host.client, spec, options, self.scenario)
+            image = host.client.inspect_image(name)  # type: ignore[no-untyped-call]
         volumes = [*container.outside(options), *(image["Config"].get("Volumes") or ())]
         return Origin(digest=str(image["Id"]), outside=tuple(dict.fromkeys(volumes)))
 

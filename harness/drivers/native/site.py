@@ -121,6 +121,8 @@ class NativeSite(Site):
     ) -> Wanted:
         diagnosis.check_options(spec, options)
         users = origins.users_of(options)
+        with self.aside():
+            image = rootfs.resolve(spec.image, self.scenario.directory, users)
         cache = cache_dir()
         extra = {name.upper().removeprefix("CAP_") for name in options.capabilities}
         return Wanted(
@@ -128,7 +130,7 @@ class NativeSite(Site):
             name=spec.name,
             directory=remains.folder_of(identifier),
             options=options,
-            image=rootfs.resolve(spec.image, self.scenario.directory, users),
+            image=image,
             users=users,
             cgroups=cgroups.Cgroups(),
             keep=self.keep,
@@ -309,7 +311,8 @@ class NativeSite(Site):
 
     def origin(self, spec: PlatformSpec) -> Origin:
         options = spec.options if isinstance(spec.options, NativeOptions) else NativeOptions()
-        return origins.origin(spec, options, self.scenario.directory)
+        with self.aside():
+            return origins.origin(spec, options, self.scenario.directory)
 
     def snapshots(self) -> list[Snapshot]:
         return store.listed(self.scenario)

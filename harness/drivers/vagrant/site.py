@@ -50,7 +50,8 @@ class VagrantSite(Site):
                 f"{', '.join(bases)}: no machine of Vagrant's can begin from another one's snapshot",
                 hint="`vagrant package` makes a box of a machine; `box:` names it",
             )
-        plans = planning.plans(specs, self.scenario, self.run, tell=images.to_stderr)
+        with self.aside():
+            plans = planning.plans(specs, self.scenario, self.run, tell=images.to_stderr)
         made: list[Project] = []
         try:
             for plan in plans:
