@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from harness.models.results import CompilationResult, Failed, HostExecutionResul
 from harness.models.runner import Payload, PayloadPlay, PayloadTask, TaskRecord
 from harness.secrets import Mask
 from tests.deploy.hosts import Hosts, hosts, means
+from tests.waiting import with_time_for
 
 PATH = "/0123abcd"
 POST = """#!/bin/bash
@@ -182,7 +182,8 @@ def test_a_task_that_failed(connection: Connection, tmp_path: Path, port: int) -
 def test_one_that_hangs_is_ended_in_its_platform(connection: Connection, tmp_path: Path, port: int) -> None:
     marker = tmp_path / "alive"
     script = f"exec 3<>/dev/tcp/127.0.0.1/{port}; while :; do date >{marker}; sleep 0.05; done"
-    result = run(connection, binary(tmp_path, script, port), seconds=1.5)
+    made = binary(tmp_path, script, port)
+    result = with_time_for(marker, lambda seconds: run(connection, made, seconds=seconds))
     assert result.error is not None
     assert "not done after" in result.error
     assert "the runner was killed" in result.error
@@ -195,8 +196,13 @@ def test_a_port_that_another_has_is_waited_for(connection: Connection, tmp_path:
     events: list[str] = []
     made = binary(tmp_path, f"post {GOOD}", port)
     with socket.create_server(("127.0.0.1", port)) as other:
-        threading.Timer(0.7, other.close).start()
-        assert run(connection, made, on_event=events.append).error is None
+
+        def hear(words: str) -> None:
+            events.append(words)
+            if words.startswith("waiting"):
+                other.close()
+
+        assert run(connection, made, on_event=hear).error is None
     assert f"waiting for port {port}, on which somebody else listens" in events
     with socket.create_server(("127.0.0.1", port)), pytest.raises(DeployFailed, match="cannot be heard"):
         run(connection, made, seconds=1.0)
