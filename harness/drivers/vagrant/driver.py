@@ -33,6 +33,14 @@ class VagrantDriver(Driver):
     platform_options = VagrantOptions
 
     def diagnose(self) -> list[Problem]:
+        from harness.drivers.vagrant import pools, providers
+
+        problems = self.obstacles()
+        if not problems and providers.choose(None, ours=False) == providers.LIBVIRT:
+            problems = pools.problems()
+        return problems
+
+    def obstacles(self) -> list[Problem]:
         from harness.drivers.vagrant import missing, providers
 
         problems = []
