@@ -200,13 +200,18 @@ class Site(AbstractContextManager["Site"], ABC):
     """The open scope of one scenario's run in one driver. Leaving it closes what the scope itself made
     (a network) once no instance needs it; instances go by `destroy`."""
 
-    capabilities: frozenset[Capability]
-    name: str
-    """The driver's name, for messages."""
     snapshots_outlive: bool = True
     """Whether a snapshot outlives the instance that it was taken of, and new ones can begin from it."""
     clock: Deadline | None = None
     """Of the run that has opened it, if it was one."""
+
+    def __init__(self, driver: Driver, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
+        """`name` and `capabilities` are the driver's; instances made with `keep` outlive this process."""
+        self.name = driver.name
+        self.capabilities = driver.capabilities
+        self.scenario = scenario
+        self.run = run
+        self.keep = keep
 
     def aside(self, limit: float = ONCE_SECONDS) -> AbstractContextManager[None]:
         """For what is made once for this machine, and not for this run: it does not count against the run's time, for

@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any
 from harness import daemon
 from harness.deadline import Deadline
 from harness.drivers import watcher
-from harness.drivers.base import Instance, InstanceRecord, Origin, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
+from harness.drivers.base import (
+    Driver,
+    Instance,
+    InstanceRecord,
+    Origin,
+    PlatformSpec,
+    RunId,
+    ScenarioRef,
+    Site,
+    Snapshot,
+)
 from harness.drivers.docker import (
     container,
     daemons,
@@ -30,7 +40,6 @@ from harness.drivers.docker import (
     snapshots,
 )
 from harness.drivers.docker.container import Wanted
-from harness.drivers.docker.driver import DockerDriver
 from harness.drivers.docker.options import NetworkDefinition
 from harness.errors import DriverFailed, HarnessError, InstanceGone
 from harness.models.endpoint import DaemonAddress, Docker, Endpoint, Ssh
@@ -56,13 +65,8 @@ class Host:
 
 
 class DockerSite(Site):
-    capabilities = DockerDriver.capabilities
-    name = DockerDriver.name
-
-    def __init__(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
-        self.scenario = scenario
-        self.run = run
-        self.keep = keep
+    def __init__(self, driver: Driver, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
+        super().__init__(driver, scenario, run, keep=keep)
         self._hosts: dict[str, Host] = {}
         self._lock = threading.Lock()
         self._watcher: subprocess.Popen[bytes] | None = None

@@ -19,6 +19,7 @@ from harness.cache import cache_dir
 from harness.deadline import Deadline
 from harness.drivers import watcher
 from harness.drivers.base import (
+    Driver,
     Instance,
     InstanceRecord,
     Origin,
@@ -49,7 +50,6 @@ from harness.drivers.libvirt import (
     warm,
 )
 from harness.drivers.libvirt.acceleration import Choice
-from harness.drivers.libvirt.driver import LibvirtDriver
 from harness.drivers.libvirt.hypervisor import Hypervisor
 from harness.drivers.libvirt.labels import Label
 from harness.drivers.libvirt.machine import Wanted
@@ -71,13 +71,8 @@ class Found:
 
 
 class LibvirtSite(Site):
-    capabilities = LibvirtDriver.capabilities
-    name = LibvirtDriver.name
-
-    def __init__(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
-        self.scenario = scenario
-        self.run = run
-        self.keep = keep
+    def __init__(self, driver: Driver, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
+        super().__init__(driver, scenario, run, keep=keep)
         self._hosts: dict[str, Hypervisor] = {}
         self._lock = threading.Lock()
         self._watcher: subprocess.Popen[bytes] | None = None

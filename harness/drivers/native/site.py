@@ -20,6 +20,7 @@ from types import TracebackType
 from harness.cache import cache_dir
 from harness.deadline import Deadline, poll
 from harness.drivers.base import (
+    Driver,
     Instance,
     InstanceRecord,
     Origin,
@@ -45,7 +46,6 @@ from harness.drivers.native import (
     store,
     written,
 )
-from harness.drivers.native.driver import NativeDriver
 from harness.drivers.native.labels import Found, Label
 from harness.drivers.native.options import NativeOptions
 from harness.drivers.native.recipes import Wanted, recipe
@@ -66,13 +66,8 @@ class Starting:
 
 
 class NativeSite(Site):
-    capabilities = NativeDriver.capabilities
-    name = NativeDriver.name
-
-    def __init__(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
-        self.scenario = scenario
-        self.run = run
-        self.keep = keep
+    def __init__(self, driver: Driver, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
+        super().__init__(driver, scenario, run, keep=keep)
         # A sandbox that is not kept ends when the last descriptor of its supervisor's stdin closes: these are it.
         self._supervisors: dict[str, subprocess.Popen[bytes]] = {}
         self._found: dict[str, Found] = {}
