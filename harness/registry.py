@@ -44,7 +44,11 @@ def compiler(choice: CompilerChoice | str) -> Compiler:
 def _load(group: str, kind: str, name: str) -> type:
     found = entry_points(group=group, name=name)
     if not found:
-        raise UsageError(f"there is no {kind} named {name!r}", hint=f"known here: {', '.join(names(group))}")
+        from harness.models.problems import nearest  # pydantic, which is not wanted for a name that is right
+
+        near = nearest(name, names(group))
+        hint = f"did you mean {near}?" if near else f"known here: {', '.join(names(group))}"
+        raise UsageError(f"there is no {kind} named {name!r}", hint=hint)
     point: EntryPoint = next(iter(found))
     try:
         return cast("type", point.load())

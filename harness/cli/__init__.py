@@ -83,7 +83,9 @@ def group() -> None:
 
 
 def main() -> None:
-    """The console script. Exit status: see `harness.cli.outcome.Exit`."""
+    """Run the verb that this process was asked for, and end with its exit status."""
+    from harness.cli import streams
     from harness.cli.outcome import run
 
+    streams.make_sure()
     sys.exit(run(group))
