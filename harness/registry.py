@@ -21,7 +21,7 @@ COMPILERS = "harness.compilers"
 
 def names(group: str) -> list[str]:
     """Those that a user may choose: the fake driver, which proves nothing, is told of only where it is allowed."""
-    found = set(_points().select(group=group).names)
+    found = set(_points(group).names)
     return sorted(found if os.environ.get("HARNESS_FAKE") == "1" else found - {"fake"})
 
 
@@ -43,13 +43,13 @@ def compiler(choice: CompilerChoice | str) -> Compiler:
 
 
 @cache
-def _points() -> EntryPoints:
+def _points(group: str) -> EntryPoints:
     """Of all that is installed: a file for each package is read for them."""
-    return entry_points()
+    return entry_points(group=group)
 
 
 def _load(group: str, kind: str, name: str) -> type:
-    found = _points().select(group=group, name=name)
+    found = _points(group).select(name=name)
     if not found:
         raise UsageError(f"there is no {kind} named {name!r}", hint=f"known here: {', '.join(names(group))}")
     point: EntryPoint = next(iter(found))
