@@ -51,7 +51,11 @@ def _points(group: str) -> EntryPoints:
 def _load(group: str, kind: str, name: str) -> type:
     found = _points(group).select(name=name)
     if not found:
-        raise UsageError(f"there is no {kind} named {name!r}", hint=f"known here: {', '.join(names(group))}")
+        from harness.models.problems import nearest  # pydantic, which is not wanted for a name that is right
+
+        near = nearest(name, names(group))
+        hint = f"did you mean {near}?" if near else f"known here: {', '.join(names(group))}"
+        raise UsageError(f"there is no {kind} named {name!r}", hint=hint)
     point: EntryPoint = next(iter(found))
     try:
         return cast("type", point.load())
