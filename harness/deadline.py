@@ -35,11 +35,6 @@ class Deadline:
         with self._lock:
             return max(0.0, self.seconds + self._still() - self.elapsed())
 
-    def extend(self, seconds: float) -> None:
-        """Move it: what took these seconds was not its to bound."""
-        with self._lock:
-            self.seconds += seconds
-
     @contextmanager
     def aside(self, limit: float) -> Iterator[None]:
         """It stands still meanwhile, for `limit` seconds at most: what is done has a clock of its own. For several

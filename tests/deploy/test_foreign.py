@@ -124,6 +124,20 @@ def test_a_report_becomes_the_records_of_a_runner(connection: Connection, tmp_pa
     assert lines == ["begins", "answered 200"]
 
 
+def test_one_that_ends_before_its_report_was_read_is_heard(connection: Connection, tmp_path: Path, port: int) -> None:
+    """Megabytes lie in the kernel's buffers when it ends, and it waits for no answer."""
+    before, _, after = report(task("first", stdout="FILLER"), task("second")).strip("'").partition("FILLER")
+    size = 3 << 20
+    head = f"POST {PATH} HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: {len(before) + size + len(after)}\\r\\n\\r\\n"
+    script = (
+        f"exec 3<>/dev/tcp/127.0.0.1/{port}; printf '{head}' >&3; printf %s '{before}' >&3\n"
+        f"head -c {size} /dev/zero | tr '\\0' x >&3; printf %s '{after}' >&3\n"
+    )
+    result = run(connection, binary(tmp_path, script, port))
+    assert result.error is None
+    assert [one.task_id for one in result.task_results] == ["first", "second"]
+
+
 WRONG = {
     "no report": ("echo here I stand", r"brought no report .*\(exit status 0\)\nhere I stand"),
     "no report, and says why": ("echo oh dear >&2; exit 3", r"brought no report .*\(exit status 3\)\noh dear"),
