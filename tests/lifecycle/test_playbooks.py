@@ -284,9 +284,9 @@ def test_scenarios_of_a_collection_share_what_default_has_made(project: Project)
         return play(f'{{shell: "{tell % words}", changed_when: false}}', hosts="localhost")
 
     files = {
-        "inventory": LOCAL,
+        "../../hosts": LOCAL,
         "config.yml": "shared_state: true\nscenario: {test_sequence: [converge, cleanup]}\n"
-        "ansible: {executor: {args: {ansible_playbook: ['-i${MOLECULE_SCENARIO_DIRECTORY}/../../inventory']}}}\n",
+        "ansible: {executor: {args: {ansible_playbook: [-i, $MOLECULE_PROJECT_DIRECTORY/hosts]}}}",
         "default/molecule.yml": "scenario: {test_sequence: [create, destroy]}\n",
         "default/create.yml": said("create"),
         "default/destroy.yml": said("destroy"),
