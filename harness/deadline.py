@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -15,6 +17,10 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._started = time.monotonic()
+        self._lock = threading.Lock()
+        self._aside = 0
+        self._aside_since = 0.0
+        self._aside_limit = 0.0
 
     def __str__(self) -> str:
         """How long it is, for messages: `120 s`, `0.5 s`."""
@@ -26,11 +32,29 @@ class Deadline:
 
     def remaining(self) -> float:
         """Seconds left, never negative."""
-        return max(0.0, self.seconds - self.elapsed())
+        with self._lock:
+            return max(0.0, self.seconds + self._still() - self.elapsed())
 
-    def extend(self, seconds: float) -> None:
-        """Move it: what took these seconds was not its to bound."""
-        self.seconds += seconds
+    @contextmanager
+    def aside(self, limit: float) -> Iterator[None]:
+        """It stands still meanwhile, for `limit` seconds at most: what is done has a clock of its own. For several
+        threads at once it stands still once."""
+        with self._lock:
+            if self._aside == 0:
+                self._aside_since, self._aside_limit = time.monotonic(), 0.0
+            self._aside += 1
+            self._aside_limit = max(self._aside_limit, limit)
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._aside == 1:
+                    self.seconds += self._still()
+                self._aside -= 1
+
+    def _still(self) -> float:
+        """Seconds for which it has been standing still just now."""
+        return min(time.monotonic() - self._aside_since, self._aside_limit) if self._aside else 0.0
 
     def expired(self) -> bool:
         return self.remaining() == 0.0

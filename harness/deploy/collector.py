@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import select
 import selectors
 import socket
 import threading
+import time
 from contextlib import AbstractContextManager, suppress
 from http.server import BaseHTTPRequestHandler
 from types import TracebackType
@@ -12,12 +14,15 @@ from typing import Any, Self
 
 from pydantic import ValidationError
 
+from harness.deadline import Deadline
 from harness.models.posted import PostedReport
 
 LARGEST = 32 * 1024 * 1024
 """Bytes of a report; a larger one is refused unread."""
 _SILENCE = 30.0
 """Seconds that a client may be silent."""
+_LAST_SECONDS, _ON_ITS_WAY = 5.0, 0.25
+"""After the end of a runner: for those who are being heard, and for one of whom nothing is to be seen yet."""
 _AT_ONCE = 16
 _TOLD = 5
 
@@ -59,10 +64,11 @@ class Collector(AbstractContextManager["Collector"]):
             selector.register(self._woken, selectors.EVENT_READ)
             while not any(key.fileobj is self._woken for key, _ in selector.select()):
                 with suppress(OSError):
-                    self._take(self._listening.accept()[0])
+                    self._take()
 
-    def _take(self, client: socket.socket) -> None:
-        with self._lock:
+    def _take(self) -> None:
+        with self._lock:  # so that `settle` sees each who comes, waiting or taken
+            client, _ = self._listening.accept()
             crowded = len(self._clients) >= _AT_ONCE
             if not crowded:
                 self._clients.add(client)
@@ -84,6 +90,18 @@ class Collector(AbstractContextManager["Collector"]):
         finally:
             with self._lock:
                 self._clients.discard(client)
+
+    def settle(self) -> None:
+        """Until all who have come are heard, or some seconds are over: who has sent its report may end before that was
+        read, and over a forwarded port it is still on its way then."""
+        waited = Deadline(_LAST_SECONDS)
+        while not waited.expired():
+            with self._lock:
+                pending = bool(self._clients or select.select([self._listening], [], [], 0)[0])
+                told = self.report is not None or bool(self.faults)
+            if not pending and (told or waited.elapsed() > _ON_ITS_WAY):
+                return
+            time.sleep(0.01)
 
     def hear(self, request: _Handler) -> int:
         """The HTTP status of the answer."""

@@ -98,6 +98,7 @@ class ByReport(Overheard):
 
     def verdict(self, rc: int, stderr: str) -> str | None:
         """Report, tasks and exit status must agree."""
+        self.collector.settle()
         report, said = self.collector.report, self.words(stderr)
         posted = [] if report is None else [task for play in report.results for task in play.task_results]
         planned = self.planned()

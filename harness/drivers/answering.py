@@ -29,8 +29,9 @@ nohup sh -c "sleep 1; $become reboot" >/dev/null 2>&1 </dev/null &
 def answering(
     endpoint: Ssh, name: str, deadline: Deadline, is_right: Callable[[Connection], bool] | None = None
 ) -> Ssh:
-    """The endpoint once commands run there. Raises NotReady with what was last seen; at once where waiting does not
-    help (a wrong key)."""
+    """The endpoint once commands run there, and it `is_right`. Raises NotReady with what was last seen; at once where
+    waiting does not help (a wrong key): not where `is_right` is asked, for it is one that has let us in before, and
+    while a machine goes down or comes up it may turn anybody away."""
 
     def answers(last: bool) -> Ssh | None:
         with open_connection(endpoint, name=name) as connection:
@@ -38,10 +39,10 @@ def answering(
                 if is_right(connection) if is_right else connection.run("true", timeout=_PATIENCE).ok:
                     return endpoint
                 words, hint = "it answers, but was not restarted: its boot id is the same", None
-            except (Unreachable, CommandTimedOut) as error:
+            except (TransportFailed, CommandTimedOut) as error:
+                if is_right is None and not isinstance(error, Unreachable | CommandTimedOut):
+                    raise NotReady(error.message, hint=error.hint) from error
                 words, hint = error.message.removeprefix(f"{name}: "), error.hint
-            except TransportFailed as error:
-                raise NotReady(error.message, hint=error.hint) from error
         if last:
             raise NotReady(f"{name}: after {deadline.elapsed():.0f} s: {words}", hint=hint)
         return None
@@ -54,16 +55,14 @@ def answering(
 def restart(endpoint: Ssh, name: str, deadline: Deadline) -> Ssh:
     """By its own `reboot`, proven by its boot id. Raises DriverFailed; NotReady when that does not change in time."""
     with open_connection(endpoint, name=name) as connection:
-        before = _boot_id(connection, deadline)
+        before = _boot_id(connection)
         if not before:
             raise DriverFailed(f"{name}: it has no boot id, so that a restart could not be proven")
         done = connection.run(_REBOOT, timeout=30)
         if not done.ok:
             raise DriverFailed(f"{name}: it cannot be restarted: {done.err.strip()}")
-    return answering(
-        endpoint, name, deadline, is_right=lambda connection: _boot_id(connection, deadline) not in ("", before)
-    )
+    return answering(endpoint, name, deadline, is_right=lambda connection: _boot_id(connection) not in ("", before))
 
 
-def _boot_id(connection: Connection, deadline: Deadline) -> str:
-    return connection.run(_BOOT_ID, timeout=max(1.0, min(10.0, deadline.remaining()))).out.strip()
+def _boot_id(connection: Connection) -> str:
+    return connection.run(_BOOT_ID, timeout=_PATIENCE).out.strip()

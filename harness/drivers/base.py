@@ -12,7 +12,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -151,6 +151,8 @@ class Snapshot:
         return is_automatic(self.key)
 
 
+ONCE_SECONDS = 1800.0
+"""That images may take to be fetched or built before they count against the time of the run that waits for them."""
 SNAPSHOT_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}$"
 """What a person may call one."""
 NO_NAME = "no name for a snapshot: at most 63 letters, digits, dots, underscores and hyphens; no dot or hyphen first"
@@ -198,11 +200,23 @@ class Site(AbstractContextManager["Site"], ABC):
     """The open scope of one scenario's run in one driver. Leaving it closes what the scope itself made
     (a network) once no instance needs it; instances go by `destroy`."""
 
-    capabilities: frozenset[Capability]
-    name: str
-    """The driver's name, for messages."""
     snapshots_outlive: bool = True
     """Whether a snapshot outlives the instance that it was taken of, and new ones can begin from it."""
+    clock: Deadline | None = None
+    """Of the run that has opened it, if it was one."""
+
+    def __init__(self, driver: Driver, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
+        """`name` and `capabilities` are the driver's; instances made with `keep` outlive this process."""
+        self.name = driver.name
+        self.capabilities = driver.capabilities
+        self.scenario = scenario
+        self.run = run
+        self.keep = keep
+
+    def aside(self, limit: float = ONCE_SECONDS) -> AbstractContextManager[None]:
+        """For what is made once for this machine, and not for this run: it does not count against the run's time, for
+        `limit` seconds at most."""
+        return nullcontext() if self.clock is None else self.clock.aside(limit)
 
     @abstractmethod
     def create(self, specs: Sequence[PlatformSpec], bases: Mapping[str, Snapshot]) -> list[Instance]:

@@ -108,7 +108,7 @@ class DelegatedDriver(Driver):
         return []
 
     def open(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> Site:
-        return DelegatedSite(scenario, run, keep=keep)
+        return DelegatedSite(self, scenario, run, keep=keep)
 
     def instances(self) -> list[InstanceRecord]:
         """None: only the scenario's own destroy.yml knows what its create.yml makes."""
@@ -119,14 +119,6 @@ class DelegatedDriver(Driver):
 
 
 class DelegatedSite(Site):
-    capabilities = DelegatedDriver.capabilities
-    name = NAME
-
-    def __init__(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
-        self._scenario = scenario
-        self._run = run
-        self._keep = keep
-
     def create(self, specs: Sequence[PlatformSpec], bases: Mapping[str, Snapshot]) -> list[Instance]:
         """They are noted; create.yml makes them."""
         return [Instance(spec, self._record(spec)) for spec in specs]
@@ -134,12 +126,12 @@ class DelegatedSite(Site):
     def _record(self, spec: PlatformSpec) -> InstanceRecord:
         return InstanceRecord(
             driver=NAME,
-            id=f"{self._scenario.name}/{spec.name}",
+            id=f"{self.scenario.name}/{spec.name}",
             platform=spec.name,
-            scenario=self._scenario.name,
-            project=self._scenario.project,
-            run=self._run,
-            kept=self._keep,
+            scenario=self.scenario.name,
+            project=self.scenario.project,
+            run=self.run,
+            kept=self.keep,
             created=time.time(),
         )
 

@@ -96,13 +96,9 @@ class FakeOptions(StrictModel):
 
 
 class FakeSite(Site):
-    def __init__(self, system: System, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
-        self.capabilities = CAPABILITIES
-        self.name = NAME
+    def __init__(self, driver: Driver, system: System, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
+        super().__init__(driver, scenario, run, keep=keep)
         self.system = system
-        self.scenario = scenario
-        self.run = run
-        self.keep = keep
         self._scope = hashlib.sha256(f"{scenario.project}\0{scenario.name}".encode()).hexdigest()[:12]
         self._watch: int | None = None
 
@@ -272,7 +268,7 @@ class FakeSite(Site):
             id=f"{self.run}-{name}-{tag}",
             platform=spec.name,
             scenario=self.scenario.name,
-            project=self.scenario.project,
+            project=str(self.scenario.project),
             run=str(self.run),
             kept=self.keep,
             status="creating",
@@ -366,7 +362,7 @@ class FakeDriver(Driver):
     def open(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> Site:
         for problem in self.diagnose():
             raise DriverFailed(str(problem), hint=problem.hint)
-        return FakeSite(self._system(), scenario, run, keep=keep)
+        return FakeSite(self, self._system(), scenario, run, keep=keep)
 
     def instances(self) -> list[InstanceRecord]:
         return [state.record() for state in self._system().states()]

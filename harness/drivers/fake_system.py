@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from harness.deadline import Deadline
-from harness.drivers.base import InstanceRecord, RunId
+from harness.drivers.base import InstanceRecord
+from harness.drivers.ownership import Ownership
 from harness.errors import DriverFailed
-from harness.models.serde import StrictModel
 
 if TYPE_CHECKING:
     import psutil
@@ -24,34 +24,19 @@ if TYPE_CHECKING:
 NAME = "fake"
 
 
-class State(StrictModel):
+class State(Ownership):
     """What the system tells of an instance; `creator` is the process that made it."""
 
     id: str
     platform: str
-    scenario: str
-    project: Path
-    run: str
-    kept: bool
     status: Literal["creating", "running", "stopped", "frozen"]
-    created: float
     creator: int
     base: str = ""
     """The folder of the snapshot that it began as."""
 
     def record(self) -> InstanceRecord:
-        return InstanceRecord(
-            driver=NAME,
-            id=self.id,
-            platform=self.platform,
-            scenario=self.scenario,
-            project=self.project,
-            run=RunId(self.run),
-            kept=self.kept,
-            status=self.status,
-            created=self.created,
-            detail={"creator": str(self.creator)},
-        )
+        detail = {"creator": str(self.creator)}
+        return self.record_of(NAME, self.id, self.platform, status=self.status, detail=detail)
 
 
 class System:

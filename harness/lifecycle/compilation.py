@@ -184,11 +184,8 @@ def _compile_all(
         return result
 
     # The toolchain's time has a limit of its own: whether a scenario passes must not depend on a warm cache.
-    limit = Deadline(settings.timeout)
-    try:
-        outcome = context.each(list(by_name), build, limit)
-    finally:
-        context.deadline.extend(limit.elapsed())
+    with context.deadline.aside(settings.timeout):
+        outcome = context.each(list(by_name), build, Deadline(settings.timeout))
     raise_defects(outcome)
     for name, result in outcome.done.items():
         how = "from the store" if result.cache_hit else f"compiled in {result.compilation_time:.1f} s"

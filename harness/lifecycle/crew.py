@@ -81,8 +81,10 @@ def _gather(
 ) -> None:
     while len(outcome.done) + len(outcome.failed) < len(names):
         try:
-            name, value, error = ended.get(timeout=max(0.001, deadline.remaining()))
+            name, value, error = ended.get(timeout=max(0.01, deadline.remaining()))
         except queue.Empty:
+            if not deadline.expired():
+                continue  # it has been moved, or stands still
             left = [name for name in names if name not in outcome.done and name not in outcome.failed]
             raise CommandTimedOut(
                 f"not done after {deadline}: {', '.join(left[:10])}{' ...' if len(left) > 10 else ''}",

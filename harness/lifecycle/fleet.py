@@ -46,7 +46,8 @@ class Member:
 
 class Fleet:
     """`keep`: what it makes outlives the process (see `Driver.open`). `owned`: it is kept on purpose from the
-    moment it exists (create, converge), and not only once the run says so (test --destroy=never)."""
+    moment it exists (create, converge), and not only once the run says so (test --destroy=never).
+    `clock`: the run's."""
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Fleet:
         keep: bool,
         owned: bool,
         ways: Mapping[str, Shaping] | None = None,
+        clock: Deadline | None = None,
     ) -> None:
         self.ref = ref
         self.specs = {spec.name: spec for spec in specs}
@@ -66,6 +68,7 @@ class Fleet:
         self._journal = journal
         self._keep = keep
         self._owned = owned
+        self._clock = clock
         self._sites: dict[str, Site] = {}
         self._stack = ExitStack()
         self.ways = self._stack.enter_context(Ways(ways or {}))
@@ -204,7 +207,9 @@ class Fleet:
         with self._lock:
             if driver not in self._sites:
                 opened: Driver = registry.driver(driver)
-                self._sites[driver] = self._stack.enter_context(opened.open(self.ref, self.run, keep=self._keep))
+                site = self._stack.enter_context(opened.open(self.ref, self.run, keep=self._keep))
+                site.clock = self._clock
+                self._sites[driver] = site
             return self._sites[driver]
 
     def _disconnect(self, member: Member) -> None:

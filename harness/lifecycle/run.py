@@ -144,7 +144,8 @@ class Run:
                 scenario = with_ephemeral(scenario, folder)
             log = RunLog(folder)
             observer = Observers([self._outer, log])
-            fleet = stack.enter_context(self._open_fleet(journal))
+            deadline = Deadline(self._options.timeout or self._scenario.timeout_seconds)
+            fleet = stack.enter_context(self._open_fleet(journal, deadline))
             context = Context(
                 scenario=scenario,
                 verb=self._verb,
@@ -155,7 +156,7 @@ class Run:
                 journal=journal,
                 fleet=fleet,
                 observer=observer,
-                deadline=Deadline(self._options.timeout or self._scenario.timeout_seconds),
+                deadline=deadline,
                 secrets=self._secrets,
                 mask=Mask(self._secrets.values()),
                 faults=Faults(self._scenario.provisioner.faults, fleet),
@@ -201,7 +202,7 @@ class Run:
                 self._scenario.name, f"the report could not be kept in {context.folder}: {error.strerror}"
             )
 
-    def _open_fleet(self, journal: Journal) -> Fleet:
+    def _open_fleet(self, journal: Journal, clock: Deadline) -> Fleet:
         specs = [
             spec
             for spec in self._scenario.platforms
@@ -210,7 +211,9 @@ class Run:
         owned = self._verb not in TRANSIENT
         keep = owned or self._options.destroy is not DestroyPolicy.ALWAYS
         ways = ways_wanted({spec.name: spec.shaping for spec in specs}, self._scenario.provisioner.faults)
-        self._fleet = Fleet(self._scenario.ref, specs, self._id, journal, keep=keep, owned=owned, ways=ways)
+        self._fleet = Fleet(
+            self._scenario.ref, specs, self._id, journal, keep=keep, owned=owned, ways=ways, clock=clock
+        )
         return self._fleet
 
     def _lock_scenario(self, stack: ExitStack) -> None:

@@ -77,7 +77,8 @@ def choose(selection: Selection, settings: Settings) -> list[Chosen]:
         try:
             scenario = load_scenario(project, name, settings=settings, overrides=selection.overrides)
         except InvalidInput as error:
-            problems += error.problems or [Problem(name, error.message)]
+            found = error.problems or [Problem(name, error.message)]
+            problems += [problem for problem in found if problem not in problems]  # they may share a file
             continue
         if selection.category is None or scenario.category == selection.category:
             chosen.append(

@@ -182,11 +182,11 @@ class AnsibleReader:
     def _refuse(self) -> None:
         newer = self.file.ansible
         if newer is not None:
-            if newer.executor.backend != "ansible-playbook" or newer.executor.args.ansible_navigator:
-                self._problem(("ansible", "executor"), "ansible-navigator is not supported; ansible-playbook is")
+            if newer.executor.backend != "ansible-playbook":
+                self._problem(("ansible", "executor", "backend"), "ansible-navigator is not supported")
             for old, new in _TWICE.items():
                 if old in self.file.provisioner.model_fields_set and new in newer.model_fields_set:
-                    self._problem(("ansible", new), f"provisioner.{old} says it already; one of the two must go")
+                    self._warn(("ansible", new), f"provisioner.{old} takes its place, as in Molecule")
         if self.file.shared_state:
             words = "is not supported: each scenario makes and destroys its own platforms"
             self._problem(("shared_state",), words)

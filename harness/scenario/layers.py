@@ -8,15 +8,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from harness.drivers.base import ScenarioRef
 from harness.errors import InvalidInput, Problem
+from harness.models.naming import flat_name
 from harness.models.problems import shown
 from harness.scenario.interpolation import interpolate
 from harness.scenario.nodes import Node, merge
-from harness.scenario.project import FILE
+from harness.scenario.project import COLLECTION, FILE
 from harness.scenario.source import display, is_file, is_folder, read_text
 from harness.scenario.yaml_reader import read_yaml
 
 BASE_CONFIG = Path(".config/molecule/config.yml")
+COLLECTION_CONFIG = Path(COLLECTION) / "config.yml"
 ENV_FILE = ".env.yml"
 
 
@@ -42,10 +45,11 @@ class Layers:
     """Molecule's own variables (MOLECULE_*) of this scenario."""
 
 
-def read_layers(project: Path, directory: Path, overrides: Overrides) -> Layers:
+def read_layers(ref: ScenarioRef, overrides: Overrides) -> Layers:
     """Base configurations first, molecule.yml last. Raises InvalidInput where a file can't be read at all."""
+    project, directory = ref.project, ref.directory
     env_file = overrides.env_file or (project / ENV_FILE if is_file(project / ENV_FILE) else None)
-    own = _molecule_variables(project, directory, env_file)
+    own = _molecule_variables(ref, env_file)
     environment = {**own, **os.environ, **(_read_env_file(env_file) if env_file else {})}
     files = [*_base_configs(project, overrides), directory / FILE]
     layers = _combined(files, environment)
@@ -81,30 +85,26 @@ def _read(file: Path, variables: Mapping[str, str], problems: list[Problem], uns
         hint = f"${{{name}:-default}} gives it a default, ${{{name}:?message}} makes it required"
         words = f"{name} is not set; nothing stands in its place"
         unset.setdefault(name, Problem(f"{display(file)}:{line}", words, hint))
-    node, found = read_yaml(text.text, file, lines=text.lines)
+    node, found = read_yaml(text.text, file, lines=text.lines, may_be_empty=True)
     problems += found
     return node
 
 
 def _base_configs(project: Path, overrides: Overrides) -> list[Path]:
-    """`-c`, else the first of the project's, the repository's and the user's, as Molecule looks for it."""
+    """`-c`, else the first of the project's, the repository's, the collection's and the user's, as Molecule looks for
+    it."""
     if overrides.base_configs:
         return [path.absolute() for path in overrides.base_configs]
     repository = next((folder for folder in (project, *project.parents) if is_folder(folder / ".git")), project)
-    folders = [project, repository]
+    files = [project / BASE_CONFIG, repository / BASE_CONFIG, project / COLLECTION_CONFIG]
     with suppress(RuntimeError):  # no home folder is known
-        folders.append(Path.home())
-    return [folder / BASE_CONFIG for folder in folders if is_file(folder / BASE_CONFIG)][:1]
+        files.append(Path.home() / BASE_CONFIG)
+    return [file for file in files if is_file(file)][:1]
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
     """`NAME: value` in YAML, as Molecule's --env-file."""
-    try:
-        root, problems = read_yaml(read_text(path), path)
-    except InvalidInput as error:
-        if [problem.message for problem in error.problems] == ["the file is empty"]:
-            return {}
-        raise
+    root, problems = read_yaml(read_text(path), path, may_be_empty=True)
     if not isinstance(root.value, Mapping):
         raise InvalidInput(
             display(path), [Problem(f"{display(path)}:{root.line}", "should be NAME: value, line by line")]
@@ -123,20 +123,20 @@ def _read_env_file(path: Path) -> dict[str, str]:
     return values
 
 
-def _molecule_variables(project: Path, directory: Path, env_file: Path | None) -> dict[str, str]:
+def _molecule_variables(ref: ScenarioRef, env_file: Path | None) -> dict[str, str]:
     """Molecule's own (its config.Config.env), those that do not hang on the file's content."""
-    ephemeral = project / ".harness" / "ephemeral" / directory.name
+    ephemeral = ref.project / ".harness" / "ephemeral" / flat_name(ref.name)
     return {
         "MOLECULE_DEBUG": "False",
-        "MOLECULE_FILE": str(directory / FILE),
+        "MOLECULE_FILE": str(ref.directory / FILE),
         "MOLECULE_ENV_FILE": str(env_file or ""),
         "MOLECULE_STATE_FILE": str(ephemeral / "state.yml"),
         "MOLECULE_INVENTORY_FILE": str(ephemeral / "inventory" / "ansible_inventory.yml"),
         "MOLECULE_EPHEMERAL_DIRECTORY": str(ephemeral),
-        "MOLECULE_SCENARIO_DIRECTORY": str(directory),
-        "MOLECULE_PROJECT_DIRECTORY": str(project),
+        "MOLECULE_SCENARIO_DIRECTORY": str(ref.directory),
+        "MOLECULE_PROJECT_DIRECTORY": str(ref.project),
         "MOLECULE_INSTANCE_CONFIG": str(ephemeral / "instance_config.yml"),
-        "MOLECULE_SCENARIO_NAME": directory.name,
+        "MOLECULE_SCENARIO_NAME": ref.name,
     }
 
 

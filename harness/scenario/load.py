@@ -64,8 +64,8 @@ def load_scenario(project: Path, name: str, *, settings: Settings, overrides: Ov
     overrides = overrides or Overrides()
     project = project.absolute()
     directory = scenario_directory(project, name)
-    layers = read_layers(project, directory, overrides)
-    return _Loader(ScenarioRef(project, name, directory), layers, settings, overrides).load()
+    ref = ScenarioRef(project, name, directory)
+    return _Loader(ref, read_layers(ref, overrides), settings, overrides).load()
 
 
 class _Loader:

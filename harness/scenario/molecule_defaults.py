@@ -71,15 +71,15 @@ def document_of(data: Mapping[str, JsonValue], scenario: str, driver: str) -> di
     """The scenario as `molecule_yml` shows it to playbooks: with every default, under old and new names."""
     written = copy.deepcopy(dict(data))
     for old, new in _MOVED.items():
-        _mirror(written, ("provisioner", *old), ("ansible", *new))
-        _mirror(written, ("ansible", *new), ("provisioner", *old))
+        _copy(written, ("provisioner", *old), ("ansible", *new))  # the older one wins where both are there
+        _copy(written, ("ansible", *new), ("provisioner", *old))
     document = _laid(copy.deepcopy(_DOCUMENT), written)
     document["scenario"]["name"] = scenario
     document["driver"]["name"] = driver
     return document
 
 
-def _mirror(document: dict[str, Any], source: tuple[str, ...], target: tuple[str, ...]) -> None:
+def _copy(document: dict[str, Any], source: tuple[str, ...], target: tuple[str, ...]) -> None:
     value: Any = document
     for key in source:
         if not isinstance(value, dict) or key not in value:
@@ -90,7 +90,7 @@ def _mirror(document: dict[str, Any], source: tuple[str, ...], target: tuple[str
         if not isinstance(place.get(key), dict):
             place[key] = {}
         place = place[key]
-    place.setdefault(target[-1], copy.deepcopy(value))
+    place[target[-1]] = copy.deepcopy(value)
 
 
 def _laid(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from harness.models.problems import Keys, nearest, shown
 from harness.models.serde import StrictModel
 from harness.scenario.file import DriverSection, PlatformSection
 from harness.scenario.molecule_file import MoleculeDriver, MoleculePlatform
-from harness.scenario.platforms import PlatformReader
+from harness.scenario.platforms import MAX_NAME, PlatformReader
 
 DELEGATED = "default"
 """Its platforms are what the user's create.yml makes of them."""
@@ -22,19 +22,22 @@ DELEGATED = "default"
 _OURS = {"delegated": DELEGATED, "podman": "docker", "containers": "docker"}
 """Molecule's driver to ours, where the names differ."""
 
+_PLUGINS = ("molecule-", "molecule_", "custom-", "custom_")
+"""How Molecule's schema lets drivers of others be called."""
 _OF_MOLECULE = ("azure", "digitalocean", "ec2", "gce", "kubevirt", "lxd", "openstack")
 
 REFUSED = {
-    "cgroup_parent": "it is not supported",
     "extra_opts": "options of podman's command line are not supported",
     "storage_opt": "it is not supported",
     "storage_driver": "it is not supported",
     "cgroup_manager": "it is not supported",
     "rootless": "the daemon at DOCKER_HOST or CONTAINER_HOST decides",
-    "ip": "`networks: [{name: N, ipv4_address: A}]` says it",
-    "subnet": "`docker_networks` says it",
 }
 """Keys of Molecule's docker and podman drivers that are not honoured, and what does."""
+
+PODMANS_NETWORK = ("network", "ip", "subnet")
+_NETWORK_MODES = ("bridge", "none", "host", "ns", "private", "slirp4netns", "pasta", "container")
+"""Of podman's --network: what is no network's name."""
 
 _WITHOUT_EFFECT = (
     "box",
@@ -84,6 +87,7 @@ class MoleculePlatforms:
         extra = dict(self.section.model_extra or {})
         if self.section.provider and our_driver(self.section.name) == "vagrant":
             extra["provider"] = self.section.provider
+            self._tell_of(self.section.provider, ["name"], ("driver", "provider"))
         defaults = {key: value for key, value in extra.items() if model is not None and key in model.model_fields}
         self._tell_of(extra, model.model_fields if model is not None else extra, ("driver",))
         reader = _Reader(DriverSection(name=our_driver(self.name), **defaults), self.where)
@@ -95,7 +99,7 @@ class MoleculePlatforms:
         ours = our_driver(name)
         if ours in (DELEGATED, *registry.names(registry.DRIVERS)):
             return True
-        if name in _OF_MOLECULE:
+        if name in _OF_MOLECULE or name.startswith(_PLUGINS):
             hint = "`driver: default` with a create.yml of your own makes what it made; or -d docker"
             self.problems.append(Problem(self.where(at), f"Molecule's driver {name} is not supported", hint))
             return False
@@ -121,7 +125,7 @@ class MoleculePlatforms:
         elif our_driver(name) == "docker":
             options = self._docker(options, model, podman=name == "podman", at=at)
         elif our_driver(name) == "vagrant":
-            options = self._vagrant(options, model, image=platform.image)
+            options = self._vagrant(options, model, image=platform.image, at=at)
         elif our_driver(name) == "libvirt":
             image = image or options.get("image_url")
             options = self._libvirt(options, model, at=at)
@@ -153,20 +157,21 @@ class MoleculePlatforms:
         options = {"pre_build_image": False, "command_handling": "compatibility", **written}
         if podman:
             options.setdefault("docker_host", _podman_socket())
-            if "network" in options:
-                options["network_mode"] = options.pop("network")
+            options |= _podman_network(options)
         for key, instead in REFUSED.items():
             if key in options:
                 self.problems.append(Problem(self.where((*at, key)), f"is not supported; {instead}"))
-        names = [*model.model_fields, *REFUSED, *(["network"] if podman else [])]
+        names = [*model.model_fields, *REFUSED, *(PODMANS_NETWORK if podman else [])]
         self._tell_of(written, names, at)
         return _as_ours({key: value for key, value in options.items() if key in model.model_fields})
 
-    def _vagrant(self, written: Mapping[str, Any], model: type[StrictModel], *, image: str | None) -> dict[str, Any]:
+    def _vagrant(
+        self, written: Mapping[str, Any], model: type[StrictModel], *, image: str | None, at: Keys
+    ) -> dict[str, Any]:
         """Molecule's keys as they are (molecule_plugins/vagrant/modules/vagrant.py); `box_url:` alone says nothing."""
-        # What was written for another driver: only what both know has a meaning.
-        known = model.model_fields if self.foreign else written
-        options = {key: value for key, value in written.items() if value is not None and key in known}
+        if not self.foreign:
+            self._tell_of(written, model.model_fields, at)
+        options = {key: value for key, value in written.items() if value is not None and key in model.model_fields}
         said = self.section.model_extra or {}
         if image is None and "vagrantfile" not in options and "default_box" not in said:
             options.setdefault("default_box", _VAGRANTS_BOX)
@@ -200,6 +205,11 @@ class MoleculePlatforms:
 class _Reader(PlatformReader):
     """Keys of delegated platforms are the affair of who wrote create.yml."""
 
+    @staticmethod
+    def _longest(driver: str) -> int:
+        """An inventory's names may be whole domain names."""
+        return 253 if driver == DELEGATED else MAX_NAME
+
     def _model(self, driver: str, at: Keys) -> type[StrictModel] | None:
         return None if driver == DELEGATED else super()._model(driver, at)
 
@@ -230,6 +240,18 @@ def _as_ours(options: dict[str, Any]) -> dict[str, Any]:
         if options.get(key) == default:
             options.pop(key)
     return {key: value for key, value in options.items() if value is not None}
+
+
+def _podman_network(options: dict[str, Any]) -> dict[str, Any]:
+    """`network`, `subnet` and `ip` in the docker driver's words: a network of that name is made where there is none."""
+    name = options.get("network")
+    if not isinstance(name, str):
+        return {}
+    if name.partition(":")[0] in _NETWORK_MODES:
+        return {"network_mode": name}
+    member = {"name": name, **({"ipv4_address": options["ip"]} if "ip" in options else {})}
+    pools = {"docker_networks": [{"name": name, "ipam_config": [{"subnet": options["subnet"]}]}]}
+    return {"networks": [member], **(pools if "subnet" in options else {})}
 
 
 def _podman_socket() -> str:

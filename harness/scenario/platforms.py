@@ -61,7 +61,7 @@ class PlatformReader:
 
     def _spec(self, section: PlatformSection, at: Keys) -> PlatformSpec:
         driver = section.driver or self.default.name
-        self._check_name(section.name, at)
+        self._check_name(section.name, at, longest=self._longest(driver))
         spec = PlatformSpec(
             name=section.name,
             driver=driver,
@@ -118,8 +118,12 @@ class PlatformReader:
                 pass
         return self._models[driver]
 
-    def _check_name(self, name: str, at: Keys) -> None:
-        fault = name_fault(name)
+    @staticmethod
+    def _longest(driver: str) -> int:
+        return MAX_NAME
+
+    def _check_name(self, name: str, at: Keys, *, longest: int) -> None:
+        fault = name_fault(name, longest=longest)
         first = self._names.setdefault(name.lower(), int(at[1]))
         if fault is None and first != at[1]:
             fault = f"platforms[{first}] has this name, too; a host name stands for one machine, whatever its case"
@@ -152,10 +156,10 @@ def _names(model: type[StrictModel]) -> list[str]:
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
-def name_fault(name: str) -> str | None:
+def name_fault(name: str, *, longest: int = MAX_NAME) -> str | None:
     """Why this can't be a platform's name."""
-    if len(name) > MAX_NAME:
-        return f"{shown(name)} has {len(name)} characters; a host name has at most {MAX_NAME}"
+    if len(name) > longest:
+        return f"{shown(name)} has {len(name)} characters; a host name has at most {longest}"
     if not _NAME.fullmatch(name) or ".." in name:
         return f"{shown(name)} is no host name: letters and digits, and between them hyphens, dots and underscores"
     if name in _RESERVED:

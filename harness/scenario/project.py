@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -17,8 +17,10 @@ FILE = "molecule.yml"
 DEFAULT = "default"
 GLOB = "MOLECULE_GLOB"
 """The environment variable that holds a pattern of molecule.yml files; it takes the place of FOLDERS."""
-FOLDERS = ("molecule", "extensions/molecule")
-"""Where scenarios lie; the second is where Molecule looks in an Ansible collection."""
+COLLECTION = "extensions/molecule"
+"""Where Molecule looks in an Ansible collection, at any depth: `extensions/molecule/vlans/merged` is `vlans/merged`."""
+FOLDERS = ("molecule", COLLECTION)
+"""Where scenarios lie; the first that is there holds them all."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """A scenario's name: a folder, and part of labels and host names in the systems that hold its instances."""
@@ -62,11 +64,21 @@ def _folders(project: Path) -> dict[str, Path]:
     root = _scenario_folder(project)
     if root is None:
         return {}
+    deep = root == project / COLLECTION
     try:
-        found = [folder for folder in root.iterdir() if not folder.name.startswith(".")]
+        return {folder.relative_to(root).as_posix(): folder for folder in _below(root, deep) if is_file(folder / FILE)}
     except OSError as error:
         raise UsageError(f"{root}: {error.strerror or error}") from error
-    return {folder.name: folder for folder in found if is_file(folder / FILE)}
+
+
+def _below(root: Path, deep: bool) -> Iterator[Path]:
+    """Folders that are not hidden; what a link leads to is not searched further, so that none goes round in circles."""
+    for folder in root.iterdir():
+        if folder.name.startswith(".") or not is_folder(folder):
+            continue
+        yield folder
+        if deep and not folder.is_symlink():
+            yield from _below(folder, deep)
 
 
 def _matching(project: Path, pattern: str) -> dict[str, Path]:
@@ -74,10 +86,11 @@ def _matching(project: Path, pattern: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(glob.glob(str(project / pattern), recursive=True)):  # noqa: PTH207 (absolute ones, too)
         folder = Path(path).parent
-        other = found.setdefault(folder.name, folder)
+        name = folder.as_posix().rpartition(f"/{COLLECTION}/")[2] if COLLECTION in folder.as_posix() else folder.name
+        other = found.setdefault(name, folder)
         if other != folder:
             raise UsageError(
-                f"{GLOB}={pattern}: {other} and {folder} are both the scenario {folder.name}",
+                f"{GLOB}={pattern}: {other} and {folder} are both the scenario {name}",
                 hint="narrow the pattern: a scenario's name is that of its folder",
             )
     return found

@@ -19,6 +19,8 @@ from harness.scenario.project import FOLDERS, NAME
 from harness.scenario.source import display, is_folder
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_IMAGES = dict.fromkeys(("docker", "libvirt", "vagrant"), "debian-12")
+"""Of drivers whose platforms need one: built from this machine's own package sources."""
 
 
 def init_scenario(project: Path, name: str, *, driver: str = "native", image: str | None = None) -> list[Path]:
@@ -68,6 +70,7 @@ def _check(name: str, driver: str) -> None:
 
 def _words(name: str, driver: str, image: str | None) -> dict[str, str]:
     """What stands for each @WORD@. JSON's strings are YAML's and Python's, too."""
+    image = image or _IMAGES.get(driver)
     return {
         "@NAME@": json.dumps(name),
         "@DRIVER@": _yaml(driver),

@@ -32,13 +32,20 @@ _SCALARS = frozenset({"null", "bool", "int", "float"})
 _MERGE = f"{_TAG}merge"
 
 
-def read_yaml(text: str, file: Path, *, lines: Sequence[int] | None = None) -> tuple[Node, list[Problem]]:
-    """The document and what is wrong with it.
+def read_yaml(
+    text: str, file: Path, *, lines: Sequence[int] | None = None, may_be_empty: bool = False
+) -> tuple[Node, list[Problem]]:
+    """The document and what is wrong with it; an empty mapping for nothing, where that is allowed.
 
     `lines[n]` is the line of the file (from 1) that line n of the text (from 0) stands for. Raises InvalidInput where
     there is no document to speak of: a syntax error, nothing, too much.
     """
-    return _Reader(text, file, lines).document()
+    root, problems = _Reader(text, file, lines).document()
+    if may_be_empty and (root is None or root.value is None):
+        root = mapping({}, file, 1 if root is None else root.line)
+    if root is None:
+        raise InvalidInput(display(file), [Problem(f"{display(file)}:1", "the file is empty")])
+    return root, problems
 
 
 class _Reader:
@@ -51,7 +58,7 @@ class _Reader:
         self.loader: Any = yaml.SafeLoader("")
         self.events: Iterator[Any] = iter(())
 
-    def document(self) -> tuple[Node, list[Problem]]:
+    def document(self) -> tuple[Node | None, list[Problem]]:
         try:
             self.text.encode()
             self.events = iter(yaml.parse(self.text, Loader=_PARSER))
@@ -75,8 +82,6 @@ class _Reader:
             ) from error
         except yaml.YAMLError as error:
             raise self._invalid(self._original(0), f"not YAML: {error}") from error
-        if root is None:
-            raise self._invalid(1, "the file is empty")
         return root, self.problems
 
     def _node(self, event: Any, depth: int) -> Node:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import HarnessError, UsageError
+from harness.models.naming import flat_name
 
 if TYPE_CHECKING:
     from harness.connections.base import Connection
@@ -32,7 +33,7 @@ class Address:
     scenario: str
 
     def __str__(self) -> str:
-        return f"{self.platform}.{self.scenario}"
+        return f"{self.platform}.{flat_name(self.scenario)}"  # a host spec is an URL, whose path testinfra drops
 
 
 class NobodyLeft(UsageError):
@@ -98,9 +99,10 @@ class Hosts:
         names = [host.platform for host in job.hosts]
         if spec in names:
             return [Address(spec, job.scenario)]
-        if spec in ("all", job.scenario):
+        own = flat_name(job.scenario)
+        if spec in ("all", own):
             return [Address(name, job.scenario) for name in names]
-        name = spec.removesuffix(f".{job.scenario}")
+        name = spec.removesuffix(f".{own}")
         if name != spec and name in names:
             return [Address(name, job.scenario)]
         members = names if name == "all" else [host.platform for host in job.hosts if name in host.groups]
@@ -113,11 +115,11 @@ class Hosts:
         from harness.scenario import find_project, list_scenarios
 
         project = find_project(self._start)
-        scenarios = list_scenarios(project)
+        scenarios = {flat_name(scenario): scenario for scenario in list_scenarios(project)}
         if spec in scenarios:
-            return [Address(name, spec) for name in sorted(self._fleet(spec).members)]
-        for scenario in scenarios:
-            name = spec.removesuffix(f".{scenario}")
+            return [Address(name, scenarios[spec]) for name in sorted(self._fleet(scenarios[spec]).members)]
+        for own, scenario in scenarios.items():
+            name = spec.removesuffix(f".{own}")
             if name != spec and name:
                 return [Address(member, scenario) for member in self._members(scenario, name)]
         raise UsageError(

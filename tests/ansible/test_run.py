@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -18,6 +18,7 @@ from harness.connections.base import Connection
 from harness.deadline import Deadline
 from harness.errors import CommandTimedOut, Interrupted
 from harness.models.endpoint import Local
+from tests.waiting import wait_for
 
 pytest.importorskip("ansible_runner", reason="ansible-runner is not installed")
 pytest.importorskip("ansible", reason="ansible-core is not installed")
@@ -257,11 +258,11 @@ def test_it_ends_with_everything_it_started(site: Site, why: str, error: type[Ex
     deadline = Deadline(3600)
 
     def stop() -> None:
-        wait_until(lambda: len(sleeping("4711")) >= 2)
+        wait_for(lambda: len(sleeping("4711")) >= 2)
         if why == "called off":
             cancellation.call()
         else:
-            deadline.extend(-3600)
+            deadline.seconds = 0.0
 
     threading.Thread(target=stop, daemon=True).start()
     job = PlaybookJob(site.playbook(STUCK), site.hosts)
@@ -269,12 +270,6 @@ def test_it_ends_with_everything_it_started(site: Site, why: str, error: type[Ex
         run_playbook(job, deadline=deadline, cancellation=cancellation)
     assert not [child for child in psutil.Process().children(recursive=True) if "ansible-playbook" in child.cmdline()]
     assert not sleeping("4711")
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    until = time.monotonic() + 60
-    while not holds() and time.monotonic() < until:
-        time.sleep(0.05)
 
 
 def test_without_ansible_the_hint_installs_it(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from harness.models.compare import CompareReport, Difference
 from harness.models.runner import PayloadTask
 from tests.compare.conftest import Bend, with_args
 from tests.projects import Outcome, Project, start, task
+from tests.waiting import left_running
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.root, pytest.mark.cargo]
 
@@ -82,10 +83,7 @@ def bend(task: PayloadTask) -> PayloadTask | None:
     if task.task_id == "motd":
         return with_args(task, content="Wellcome\n", mode="0600")
     if task.task_id == "hello":
-        script = (
-            "echo hello; echo agin; touch /etc/extra; useradd --no-create-home eve; "
-            "(sleep 4711 </dev/null >/dev/null 2>&1 &)"
-        )
+        script = "echo hello; echo agin; touch /etc/extra; useradd --no-create-home eve\n" + left_running("sleep 4711")
         return with_args(task, _raw_params=script)
     if task.task_id == "keep":
         return None

@@ -22,6 +22,7 @@ from harness.errors import CompileFailed, HarnessError, Interrupted, InvalidInpu
 from harness.models.results import CompilationResult
 from harness.plan import check_file
 from tests.compile.conftest import payload_of
+from tests.waiting import wait_for
 
 
 @pytest.mark.parametrize(
@@ -209,11 +210,12 @@ def test_nobody_compiles_for_a_harness_that_is_gone(folder: Path, tmp_path: Path
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", script], cwd=Path(__file__).parents[2], env=environment) as process:
-        until = time.monotonic() + 30
-        while not (folder / "alive").exists() and time.monotonic() < until:
-            time.sleep(0.02)
+        wait_for((folder / "alive").exists)
         process.kill()
-    time.sleep(0.3)
-    (folder / "alive").unlink()
-    time.sleep(0.3)
-    assert not (folder / "alive").exists()
+
+    def silent() -> bool:
+        (folder / "alive").unlink(missing_ok=True)
+        time.sleep(0.3)
+        return not (folder / "alive").exists()
+
+    wait_for(silent)

@@ -17,6 +17,7 @@ from harness.connections.stream import StreamProcess
 from harness.errors import HarnessError, TransportFailed, Unreachable
 from harness.models.endpoint import Serial
 from tests.guests import Guest, answered, debian_guest
+from tests.waiting import wait_for
 
 if sys.platform == "win32":
     pytest.skip("needs POSIX", allow_module_level=True)
@@ -85,18 +86,16 @@ def test_restored_in_the_middle_of_a_command(guest: Guest, connection: Connectio
         thread = threading.Thread(target=ask, args=(busy,))
         thread.start()
         try:
-            while not right:
-                time.sleep(0.01)
+            wait_for(lambda: right)
             assert "rror" not in guest.monitor("savevm then")
             for _ in range(2):
                 with open_connection(guest.endpoint, name="guest") as other:
                     other.run("echo after >/root/state; sync")
                 guest.restored("then")
-                seen = len(right)
+                right.clear()
                 with open_connection(guest.endpoint, name="guest") as other:
                     assert other.run("cat /root/state").out == "before\n"
-                while len(right) == seen:
-                    time.sleep(0.01)
+                wait_for(lambda: right)
         finally:
             stop.set()
             thread.join()

@@ -223,6 +223,22 @@ def test_one_session_is_too_few(host: Machine) -> None:
         host.configure()
 
 
+def test_a_host_that_does_not_read_is_sent_little(host: Machine) -> None:
+    """It would have to hold it all; asyncssh sends as much as sshd's window lets it, which is 2 MiB."""
+    from harness.connections.ssh import SshConnection
+
+    with open_connection(host.endpoint(), name="node1") as connection:
+        assert isinstance(connection, SshConnection)
+        stream = connection.session("exec sleep 300")
+        try:
+            data = bytes(2 << 20)
+            stream.write(data)
+            assert connection.run("true").ok  # what was sent has been sent before this
+            assert 0 < len(data) - stream._channel.get_write_buffer_size() <= 1 << 20
+        finally:
+            stream.close()
+
+
 SHELLS = [shell for shell in ("bash", "dash", "zsh", "fish", "tcsh", "csh", "rbash") if shutil.which(shell)]
 """The machine is a view of this host. CI has not all of them."""
 

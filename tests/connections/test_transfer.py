@@ -55,11 +55,14 @@ def test_modes_of_what_is_pushed(connection: Connection, folder: str, tmp_path: 
 
 def test_existing_file_is_replaced_whole(connection: Connection, folder: str) -> None:
     connection.push(b"long old content", f"{folder}/file", mode=0o600)
-    connection.run(f"(sleep 0.15; cat) <{folder}/file >{folder}/seen 2>/dev/null &")
+    connection.run(
+        f"exec 3<{folder}/file; (until [ -e {folder}/go ]; do sleep 0.01; done; cat <&3 >{folder}/seen;"
+        f" mv {folder}/seen {folder}/told) >/dev/null 2>&1 &"
+    )
     connection.push(b"new", f"{folder}/file")
     assert connection.read(f"{folder}/file") == b"new"
-    connection.run("sleep 0.3")
-    assert connection.read(f"{folder}/seen") == b"long old content"
+    connection.run(f"touch {folder}/go; until [ -e {folder}/told ]; do sleep 0.01; done", timeout=60)
+    assert connection.read(f"{folder}/told") == b"long old content"
 
 
 def test_destination_is_a_folder(connection: Connection, folder: str, tmp_path: Path) -> None:

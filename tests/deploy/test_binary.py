@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -25,6 +26,7 @@ from harness.models.endpoint import Local
 from harness.models.results import CompilationResult, Failed, HostExecutionResult, Skipped, Success
 from harness.models.runner import TaskRecord
 from harness.secrets import Mask
+from tests.waiting import wait_for, with_time_for
 
 START = "2026-01-01T00:00:00Z"
 
@@ -159,9 +161,14 @@ def test_secrets_come_by_stdin_and_never_come_back(tmp_path: Path, connection: C
 def test_a_hanging_runner_is_killed_at_the_deadline_with_its_children(tmp_path: Path, connection: Connection) -> None:
     pid_file = tmp_path / "pid"
     script = task("a") + f"sleep 300 & echo $! > {pid_file}\n" + 'echo \'{"type":"start","task_id":"b"}\'\nwait\n'
-    result = run(tmp_path, connection, script, deadline=1.0)
+    begun = tmp_path / "begun"
+
+    def go(seconds: float) -> HostExecutionResult:
+        return run(tmp_path, connection, script, deadline=seconds, on_start=lambda _: begun.touch())
+
+    result = with_time_for(begun, go)
     assert result.error is not None
-    assert result.error.startswith("not done after 1 s in task 'b'")
+    assert re.match(r"not done after [\d.]+ s in task 'b'", result.error)
     assert [one.task_id for one in result.task_results] == ["a"]
     assert_gone(int(pid_file.read_text()))
 
@@ -173,9 +180,10 @@ def test_a_called_off_runner_is_killed_at_once(tmp_path: Path, connection: Conne
     job = BinaryRun(host="node1", connection=connection, binary=binary(tmp_path, script))
 
     def call_off() -> None:
-        while not pid_file.exists():
-            time.sleep(0.01)
-        cancellation.call()
+        try:
+            wait_for(pid_file.exists, 50)
+        finally:
+            cancellation.call()
 
     thread = threading.Thread(target=call_off)
     thread.start()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +25,7 @@ from harness.models.results import CompilationResult, Failed, HostExecutionResul
 from harness.models.runner import Payload, PayloadPlay, PayloadTask, TaskRecord
 from harness.secrets import Mask
 from tests.deploy.hosts import Hosts, hosts, means
+from tests.waiting import with_time_for
 
 PATH = "/0123abcd"
 POST = """#!/bin/bash
@@ -124,6 +124,20 @@ def test_a_report_becomes_the_records_of_a_runner(connection: Connection, tmp_pa
     assert lines == ["begins", "answered 200"]
 
 
+def test_one_that_ends_before_its_report_was_read_is_heard(connection: Connection, tmp_path: Path, port: int) -> None:
+    """Megabytes lie in the kernel's buffers when it ends, and it waits for no answer."""
+    before, _, after = report(task("first", stdout="FILLER"), task("second")).strip("'").partition("FILLER")
+    size = 3 << 20
+    head = f"POST {PATH} HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: {len(before) + size + len(after)}\\r\\n\\r\\n"
+    script = (
+        f"exec 3<>/dev/tcp/127.0.0.1/{port}; printf '{head}' >&3; printf %s '{before}' >&3\n"
+        f"head -c {size} /dev/zero | tr '\\0' x >&3; printf %s '{after}' >&3\n"
+    )
+    result = run(connection, binary(tmp_path, script, port))
+    assert result.error is None
+    assert [one.task_id for one in result.task_results] == ["first", "second"]
+
+
 WRONG = {
     "no report": ("echo here I stand", r"brought no report .*\(exit status 0\)\nhere I stand"),
     "no report, and says why": ("echo oh dear >&2; exit 3", r"brought no report .*\(exit status 3\)\noh dear"),
@@ -182,7 +196,8 @@ def test_a_task_that_failed(connection: Connection, tmp_path: Path, port: int) -
 def test_one_that_hangs_is_ended_in_its_platform(connection: Connection, tmp_path: Path, port: int) -> None:
     marker = tmp_path / "alive"
     script = f"exec 3<>/dev/tcp/127.0.0.1/{port}; while :; do date >{marker}; sleep 0.05; done"
-    result = run(connection, binary(tmp_path, script, port), seconds=1.5)
+    made = binary(tmp_path, script, port)
+    result = with_time_for(marker, lambda seconds: run(connection, made, seconds=seconds))
     assert result.error is not None
     assert "not done after" in result.error
     assert "the runner was killed" in result.error
@@ -195,8 +210,13 @@ def test_a_port_that_another_has_is_waited_for(connection: Connection, tmp_path:
     events: list[str] = []
     made = binary(tmp_path, f"post {GOOD}", port)
     with socket.create_server(("127.0.0.1", port)) as other:
-        threading.Timer(0.7, other.close).start()
-        assert run(connection, made, on_event=events.append).error is None
+
+        def hear(words: str) -> None:
+            events.append(words)
+            if words.startswith("waiting"):
+                other.close()
+
+        assert run(connection, made, on_event=hear).error is None
     assert f"waiting for port {port}, on which somebody else listens" in events
     with socket.create_server(("127.0.0.1", port)), pytest.raises(DeployFailed, match="cannot be heard"):
         run(connection, made, seconds=1.0)

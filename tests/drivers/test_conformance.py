@@ -22,6 +22,7 @@ from harness.drivers.base import Capability, Driver, Instance, InstanceRecord, R
 from harness.errors import CommandTimedOut, DriverFailed, HarnessError, InstanceGone, NotReady, Unsupported
 from harness.models.endpoint import Endpoint
 from tests.drivers.subjects import SUBJECTS, Subject
+from tests.waiting import left_running, wait_for
 
 PROGRAM = [sys.executable, "-m", "tests.drivers.subjects"]
 ROOT = Path(__file__).parents[2]
@@ -238,12 +239,7 @@ echo later >state/later; mkdir state/sub; echo other >state/sub/deep
 """
 LOOK = "cd state && for f in . * */*; do [ -L $f ] && readlink $f || stat -c '%n %a %F' $f; done; cat changed sub/deep"
 
-# It bears its name only once the new process has become the program.
-LEFTOVER = """
-exec sleep 98765 >/dev/null 2>&1 &
-until grep -q [9]8765 /proc/$!/cmdline; do sleep 0.01; done
-echo $!
-"""
+LEFTOVER = left_running("sleep 98765") + "echo $!"
 
 
 @having(Capability.SNAPSHOT)
@@ -345,7 +341,7 @@ def test_files_outlive_stop_start_and_reboot(world: World) -> None:
         [instance] = world.create(site, "one")
         with world.connect(site, instance) as connection:
             connection.run("echo kept >file")
-            old = connection.run("exec sleep 98764 >/dev/null 2>&1 & echo $!").out.strip()
+            old = connection.run(left_running("sleep 98764") + "echo $!").out.strip()
         site.stop(instance)
         assert record_of(world, instance).status == "stopped"
         with pytest.raises(NotReady, match="one"):
@@ -354,7 +350,7 @@ def test_files_outlive_stop_start_and_reboot(world: World) -> None:
         with world.connect(site, instance) as connection:
             assert connection.run("cat file").out == "kept\n"
             assert connection.run(f"grep -q [9]8764 /proc/{old}/cmdline").rc != 0
-            old = connection.run("exec sleep 98763 >/dev/null 2>&1 & echo $!").out.strip()
+            old = connection.run(left_running("sleep 98763") + "echo $!").out.strip()
         endpoint = site.reboot(instance, world.subject.deadline())
         with open_connection(endpoint, name="one") as connection:
             assert connection.run("cat file").out == "kept\n"
@@ -457,7 +453,7 @@ def test_a_partition_cuts_the_network_and_heals(world: World) -> None:
             def reached() -> bool:
                 return here.run(["python3", "-c", _REACH, "two"], timeout=30).ok
 
-            wait_until(reached)
+            wait_for(reached)
             for _ in range(2):
                 site.partition(two, cut=True)
                 assert not reached()
@@ -465,15 +461,7 @@ def test_a_partition_cuts_the_network_and_heals(world: World) -> None:
             assert record_of(world, two).status == "running"
             for _ in range(2):
                 site.partition(two, cut=False)
-                wait_until(reached)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    for _ in range(100):
-        if condition():
-            return
-        time.sleep(0.1)
-    pytest.fail("it never came to that")
+                wait_for(reached)
 
 
 def test_diagnosis_and_listing_touch_nothing(world: World) -> None:

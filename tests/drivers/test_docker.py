@@ -149,7 +149,7 @@ def test_a_network_that_is_there_is_joined_and_left_alone(site: Site, client: AP
     try:
         [instance] = site.create([spec(networks=[{"name": name}, {"name": "bridge"}])], {})
         joined = set(client.inspect_container(instance.record.id)["NetworkSettings"]["Networks"])
-        assert joined == {labels.network_name(site.scenario, instance.record.run), name, "bridge"}  # type: ignore[attr-defined]
+        assert joined == {labels.network_name(site.scenario, instance.record.run), name, "bridge"}
         site.partition(instance, cut=True)
         assert client.inspect_container(instance.record.id)["NetworkSettings"]["Networks"] == {}
         site.partition(instance, cut=False)

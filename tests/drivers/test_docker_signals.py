@@ -22,6 +22,7 @@ from harness.drivers.docker import daemons, labels
 from harness.models.endpoint import DaemonAddress
 from tests.docker_images import BASE, usual_client
 from tests.projects import Outcome, Project, task
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -56,13 +57,6 @@ def left(client: APIClient, project: Path) -> list[str]:
         *(row["Names"][0] for row in client.containers(all=True, filters=of(project))),
         *(row["Name"] for row in client.networks(filters=of(project))),
     ]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 90.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.02)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 from harness.connections import open_connection
 from harness.deadline import Deadline
 from harness.drivers.base import Driver, Instance, PlatformSpec, RunId, ScenarioRef, Site
-from harness.drivers.libvirt import hypervisor, labels
+from harness.drivers.libvirt import hypervisor, labels, warm
 from harness.drivers.libvirt.hypervisor import Hypervisor
 from harness.errors import DriverFailed, NotReady
 from harness.models.endpoint import Ssh
@@ -165,6 +166,29 @@ def test_a_disk_that_cannot_be_booted_is_not_waited_for_in_silence(project: Path
         with pytest.raises(NotReady, match=r"blank: .*console"):
             site.wait_ready(instance, Deadline(0.4))
         assert site.screenshot(instance).startswith(b"\x89PNG")
+
+
+def test_a_first_boot_that_never_ends_has_a_clock_of_its_own(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", project / "empty.qcow2", "64M"], check=True)
+    monkeypatch.setattr(warm, "patience", lambda _label, _run: 0.5)
+    ref = ScenarioRef(project, "empty", project)
+    with libvirt().open(ref, RunId("empty"), keep=False) as site:
+        site.clock = Deadline(300)
+        with pytest.raises(NotReady, match=r"(?s)the first boot of empty.qcow2: empty: nothing answers.*console"):
+            site.create([spec("empty", image="./empty.qcow2", memory=64)], {})
+        assert site.clock.seconds >= 300.5, "what is made once for this machine is not the run's to pay"
+    assert [record for record in libvirt().instances() if record.scenario == "empty"] == []
+
+
+def test_without_kvm_a_guest_has_no_more_time_than_its_run(project: Path) -> None:
+    """Else the run ends first, and nobody tells what its console said."""
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", project / "mute.qcow2", "64M"], check=True)
+    with libvirt().open(ScenarioRef(project, "mute", project), RunId("mute"), keep=False) as site:
+        mute = spec("mute", image="./mute.qcow2#seed=no&serial=yes", memory=64, acceleration="tcg")
+        [instance] = site.create([replace(mute, snapshot=False)], {})
+        site.clock = Deadline(1)
+        with pytest.raises(NotReady, match=r"mute: .*after [1-6] s"):
+            site.wait_ready(instance, site.clock)
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from harness.deadline import Deadline, poll
 from harness.drivers.base import Driver, Instance, PlatformSpec, RunId, ScenarioRef, Site
 from harness.drivers.libvirt import memory
 from harness.registry import driver
+from tests.waiting import left_running
 
 pytestmark = pytest.mark.libvirt
 
@@ -103,7 +104,7 @@ def test_a_guest_goes_back_again_and_again(project: Path) -> None:
     with opened(project, "rounds") as site:
         [instance] = site.create([spec("one")], {})
         with connect(site, instance) as connection:
-            process = said(connection, "sleep 98765 >/dev/null 2>&1 & echo $!")
+            process = said(connection, left_running("sleep 98765") + "echo $!")
             said(connection, "echo kept >/dev/shm/memory; echo kept >/root/file")
             boot = said(connection, BOOT)
             said(connection, "date -s @86400")

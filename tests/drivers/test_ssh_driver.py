@@ -132,6 +132,34 @@ def test_a_restart_only_where_it_is_allowed_and_proven(host: Machine, tmp_path: 
             site.reboot(instance, Deadline(4))
 
 
+REBOOT = """#!/bin/sh
+turn() { pkill -x sshd; while pgrep -x sshd; do sleep 0.1; done; /usr/sbin/sshd -f "$1"; }
+{ echo DenyUsers root; cat /etc/harness-test/sshd_config; } >/tmp/turns_away
+turn /tmp/turns_away
+sleep 2
+cat >/usr/local/bin/cat <<'END'
+#!/bin/sh
+case $1 in */boot_id) echo another;; *) exec /bin/cat "$@";; esac
+END
+chmod +x /usr/local/bin/cat
+turn /etc/harness-test/sshd_config
+"""
+
+
+def test_a_machine_that_comes_up_may_turn_us_away_for_a_while(host: Machine, tmp_path: Path) -> None:
+    """As PAM does until the system has booted."""
+    with opened(tmp_path) as site:
+        [instance] = site.create([spec(host, allow_reboot=True)], {})
+        host.inside.push(REBOOT.encode(), "/usr/local/sbin/reboot", mode=0o755)
+        try:
+            endpoint = site.reboot(instance, Deadline(60))
+        finally:
+            host.inside.run("rm -f /usr/local/bin/cat")
+            host.configure()
+        with open_connection(endpoint, name="lab") as connection:
+            assert connection.run("echo back").out == "back\n"
+
+
 def test_words_for_what_cannot_be(host: Machine, tmp_path: Path) -> None:
     with opened(tmp_path) as site:
         with pytest.raises(DriverFailed, match="no image"):

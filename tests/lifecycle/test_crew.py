@@ -44,6 +44,18 @@ def test_so_many_work_at_once_and_no_more() -> None:
     assert max(counted) == 3
 
 
+def test_what_has_a_clock_of_its_own_is_not_waited_for_in_vain() -> None:
+    deadline = Deadline(0.2)
+
+    def work(name: str) -> str:
+        with deadline.aside(30):
+            time.sleep(0.6)
+        return name
+
+    outcome = side_by_side(["a", "b"], work, workers=2, deadline=deadline, cancellation=Cancellation())
+    assert sorted(outcome.done) == ["a", "b"]
+
+
 def test_the_deadline_names_who_was_not_done_and_calls_the_rest_off() -> None:
     stopped = threading.Event()
     cancellation = Cancellation()
@@ -51,13 +63,11 @@ def test_the_deadline_names_who_was_not_done_and_calls_the_rest_off() -> None:
     def work(name: str) -> None:
         if name == "slow":
             with cancellation.stopping(stopped.set):
-                stopped.wait(30)
+                assert stopped.wait(60)
 
-    started = time.monotonic()
-    with pytest.raises(CommandTimedOut, match=r"not done after 0\.1 s: slow$"):
+    with pytest.raises(CommandTimedOut, match=r"not done after 0\.1 s: (quick, )?slow$"):
         side_by_side(["quick", "slow"], work, workers=2, deadline=Deadline(0.1), cancellation=cancellation)
     assert stopped.is_set()
-    assert time.monotonic() - started < 20
 
 
 def test_what_is_registered_after_the_call_off_is_stopped_at_once() -> None:

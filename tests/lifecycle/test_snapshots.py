@@ -14,6 +14,7 @@ import pytest
 
 from harness.lifecycle.snapshots import shelf
 from tests.projects import Project, existing, start
+from tests.waiting import left_running, wait_for
 
 PREPARE = 'date +%s.%N >state; echo prepared >>"$LOG"\n'
 LOOK = 'echo "seen $(cat state)" >>"$LOG"; echo touched >>state\n'
@@ -90,7 +91,7 @@ def test_every_run_goes_on_from_the_state_that_the_first_made(project: Project, 
 
 def test_the_first_run_keeps_nothing_that_a_snapshot_does_not(project: Project, log: Path) -> None:
     """As the later ones: a process that prepare started has ended."""
-    scenario(project, prepare='sleep 97531 >/dev/null 2>&1 & echo $! >"$LOG.pid"\n' + PREPARE)
+    scenario(project, prepare=left_running("sleep 97531") + 'echo $! >"$LOG.pid"\n' + PREPARE)
     (project.folder / "molecule/default/side_effect.sh").write_text(
         'grep -q 9753[1] "/proc/$(cat "$LOG.pid")/cmdline" && echo alive >>"$LOG"; cat state >>"$LOG"\n'
     )
@@ -308,7 +309,7 @@ def test_force_makes_it_anew(project: Project, log: Path, fake_folder: Path) -> 
 def test_a_disk_that_is_full_changes_no_verdict(project: Project, log: Path, fake_folder: Path) -> None:
     """The platforms are restarted: their state is as a snapshot would have it."""
     faulty: list[dict[str, Any]] = [{"name": "node1"}, {"name": "node2", "faults": {"snapshot": "no space left"}}]
-    scenario(project, platforms=faulty, prepare='sleep 97532 >/dev/null 2>&1 & echo $! >"$LOG.pid"\n' + PREPARE)
+    scenario(project, platforms=faulty, prepare=left_running("sleep 97532") + 'echo $! >"$LOG.pid"\n' + PREPARE)
     outcome = project.passes("test")
     assert "could not be kept as a snapshot (node2: snapshot failed: no space left" in outcome.text
     assert "restarted" in outcome.text
@@ -378,10 +379,7 @@ def test_orphans_leave_alone_what_is_being_published(project: Project, fake_fold
     slow = {"name": "node2", "faults": {"snapshot": {"kind": "slow", "seconds": 3.0}}}
     scenario(project, platforms=[{"name": "node1"}, slow])
     process = start(project, "test", "--workers", "1")
-    for _ in range(600):
-        if held(fake_folder):
-            break
-        time.sleep(0.05)
+    wait_for(lambda: held(fake_folder))
     assert "removed the snapshot" not in project.passes("destroy", "--orphans").text
     text, _ = process.communicate(timeout=60)
     assert process.returncode == 0, text
@@ -449,10 +447,7 @@ def test_interrupted_while_publishing_leaves_nothing(project: Project, fake_fold
     slow = {"name": "node1", "faults": {"snapshot": {"kind": "slow", "seconds": 2.0}}}
     scenario(project, platforms=[slow])
     process = start(project, "test")
-    for _ in range(600):
-        if shelf.announcements():
-            break
-        time.sleep(0.05)
+    wait_for(shelf.announcements)
     os.kill(process.pid, signal.SIGINT)
     text, _ = process.communicate(timeout=60)
     assert process.returncode == 130, text

@@ -14,16 +14,16 @@ import pytest
 from harness.cache import cache_dir
 from harness.lifecycle.snapshots import shelf
 from tests.projects import Project, start
+from tests.waiting import left_running
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
 
-PREPARE = """#!/bin/sh
+PREPARE = f"""#!/bin/sh
 date +%s.%N >/opt/state
 rm /etc/issue
 echo lost >/dev/shm/lost
-sleep 97533 >/dev/null 2>&1 &
-"""
+{left_running("sleep 97533")}"""
 LOOK = "cat /opt/state; ls /etc/issue /dev/shm/lost 2>&1 | wc -l; grep -l 9753[3] /proc/[0-9]*/cmdline"
 
 

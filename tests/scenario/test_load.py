@@ -278,9 +278,15 @@ def test_all_problems_come_at_once_and_in_order(load: Load) -> None:
     assert set(lines) == {1, 3, 4, 5, 6, 7, 8, 9, 10}
 
 
-@pytest.mark.parametrize("text", [b"\xff\xfe\x00", b"", b"\x00" * 100, b"- a\n- b\n", b"just words", b"{" * 9999])
+@pytest.mark.parametrize("text", [b"\xff\xfe\x00", b"\x00" * 100, b"- a\n- b\n", b"just words", b"{" * 9999])
 def test_what_is_no_scenario_at_all(load: Load, text: bytes) -> None:
     assert problems_of(lambda: load(text))[0].startswith("molecule/web/molecule.yml")
+
+
+def test_an_empty_file_is_molecules_defaults(load: Load) -> None:
+    """All of it may stand in a base configuration."""
+    for text in ("", "---\n", "# only words\n"):
+        assert load(text).driver == "default"
 
 
 def test_a_file_that_is_too_large(load: Load) -> None:

@@ -10,7 +10,7 @@ from harness.drivers.docker.options import DockerOptions
 from harness.drivers.libvirt.options import LibvirtOptions
 from harness.drivers.vagrant.options import VagrantOptions
 from harness.models.scenario import AnsibleSettings, Scenario
-from harness.scenario import Overrides
+from harness.scenario import Overrides, load_scenario, load_settings
 from tests.scenario.conftest import Load, problems_of
 
 FULL = """\
@@ -242,16 +242,12 @@ def test_the_newer_section_says_the_same(load: Load, files: Path) -> None:
         ("provisoner: {name: binary}\nplatforms: [{name: a, inti: x}]", "did you mean provisioner?"),
         ("shared_state: true", "shared_state: is not supported"),
         ("ansible: {executor: {backend: ansible-navigator}}", "ansible-navigator is not supported"),
-        ("ansible: {env: {A: b}}\nprovisioner: {env: {A: c}}", "provisioner.env says it already"),
         ("driver: {name: ec2}\nplatforms: [{name: a, box: x}]", "Molecule's driver ec2 is not supported"),
-        (
-            "driver: {name: vagrant}\nplatforms: [{name: a, boxx: x}]",
-            "platforms[0].boxx: unknown key; did you mean box?",
-        ),
         (
             "driver: {name: vagrant}\nplatforms: [{name: a, instance_raw_config_args: ['vm.box = `id`']}]",
             "platforms[0].instance_raw_config_args[0]: ",
         ),
+        ("driver: {name: molecule-proxmox}", "Molecule's driver molecule-proxmox is not supported"),
         ("driver: {name: dokcer}", "there is no driver named 'dokcer'; did you mean docker?"),
         (
             "driver: {name: docker}\nplatforms: [{name: a, kill_signal: HUP}]",
@@ -294,6 +290,15 @@ def test_what_cannot_be_honoured_is_refused_by_name(load: Load, text: str, words
         ("provisioner: {playbooks: {prepare: x.yml}}", "there is no file molecule/web/x.yml"),
         ("provisioner: {inventory: {hostvars: {}}}", "did you mean host_vars?"),
         ("driver: {name: docker}\nplatforms: [{name: a, priviledged: true}]", "did you mean privileged?"),
+        ("ansible: {env: {A: b}}\nprovisioner: {env: {A: c}}", "ansible.env: provisioner.env takes its place"),
+        (
+            "driver: {name: vagrant, provider: {name: libvirt, options: {cpus: 1}}}\nplatforms: [{name: a, box: x}]",
+            "driver.provider.options: no key of this driver",
+        ),
+        (
+            "driver: {name: vagrant}\nplatforms: [{name: a, boxx: x}]",
+            "platforms[0].boxx: no key of this driver; did you",
+        ),
         ("provisioner: {lint: {name: ansible-lint}}", "provisioner.lint: no key that Molecule reads"),
         ("lint: {name: yamllint}", "Molecule has dropped it"),
         ("verifier: {name: testinfra, lint: {name: flake8}}", "verifier.lint: Molecule has dropped it"),
@@ -333,6 +338,23 @@ def test_podman_is_docker_at_podmans_socket(load: Load, monkeypatch: pytest.Monk
     assert settings_of(scenario).environment["MOLECULE_DRIVER_NAME"] == "podman"
 
 
+def test_podmans_network_is_made_with_its_addresses(load: Load) -> None:
+    scenario = load(
+        "driver: {name: podman}\nplatforms: [{name: a, image: x, network: n, subnet: 10.9.8.0/24, ip: 10.9.8.7}]\n"
+    )
+    options = scenario.platforms[0].options
+    assert isinstance(options, DockerOptions)
+    assert [(one.name, one.ipv4_address) for one in options.networks] == [("n", "10.9.8.7")]
+    assert [(one.name, one.ipam_config[0].subnet) for one in options.docker_networks] == [("n", "10.9.8.0/24")]
+    assert not scenario.warnings
+
+
+def test_a_delegated_platform_may_have_a_long_name(load: Load) -> None:
+    name = "molecule--a-role-with-a-name--a-scenario-with-a-longer-one.example.org"
+    assert load(f"platforms: [{{name: {name}}}]\n").platforms[0].name == name
+    assert problems_of(lambda: load(f"driver: {{name: docker}}\nplatforms: [{{name: {name}, image: x}}]\n"))
+
+
 def test_playbook_yml_is_what_converge_yml_was(load: Load, project: Path) -> None:
     folder = project / "molecule/web"
     folder.mkdir(parents=True)
@@ -355,6 +377,26 @@ def test_a_base_config_lies_under_it(load: Load, project: Path) -> None:
     base.write_text("driver: {name: docker}\nprovisioner: {env: {A: base, B: base}}\n")
     scenario = load("platforms: [{name: a}]\nprovisioner: {env: {A: own}}\n")
     assert (scenario.driver, scenario.provisioner.env) == ("docker", {"A": "own", "B": "base"})
+
+
+def test_a_collections_scenarios_share_a_base_config(project: Path) -> None:
+    root = project / "extensions/molecule"
+    (root / "vlans/merged").mkdir(parents=True)
+    (root / "config.yml").write_text("platforms: [{name: a}]\nansible: {env: {FROM: $MOLECULE_SCENARIO_NAME}}\n")
+    (root / "vlans/merged/molecule.yml").write_text("---\n")
+    scenario = load_scenario(project, "vlans/merged", settings=load_settings(project))
+    assert [platform.name for platform in scenario.platforms] == ["a"]
+    assert scenario.provisioner.env == {"FROM": "vlans/merged"}
+    settings = settings_of(scenario)
+    assert settings.ephemeral == project / ".harness/ephemeral/vlans--merged"
+    assert settings.environment["MOLECULE_SCENARIO_DIRECTORY"] == str(root / "vlans/merged")
+
+
+def test_the_older_key_wins_in_the_document_too(load: Load) -> None:
+    settings = settings_of(
+        load("ansible: {cfg: {defaults: {a: 1}}}\nprovisioner: {config_options: {defaults: {b: 2}}}\n")
+    )
+    assert settings.config_options == settings.document["ansible"]["cfg"] == {"defaults": {"b": 2}}  # type: ignore[index,call-overload]
 
 
 def test_a_platform_may_ask_for_a_snapshot(load: Load) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from harness.drivers.docker.options import DockerOptions
 from harness.scenario import molecule_file as molecule
 from harness.scenario.file import PlatformSection, ScenarioSection
-from harness.scenario.molecule_platforms import REFUSED
+from harness.scenario.molecule_platforms import PODMANS_NETWORK, REFUSED
 
 PAGE = Path(__file__).parents[2] / "docs" / "molecule.md"
 STATUS = ("yes", "differs", "refused", "warned", "ignored", "ours")
@@ -21,7 +21,7 @@ def names(model: type[BaseModel], prefix: str = "") -> set[str]:
     return {f"{prefix}{field.alias or name}" for name, field in model.model_fields.items()}
 
 
-OURS = names(DockerOptions) | names(PlatformSection) | names(molecule.MoleculePlatform) | set(REFUSED)
+OURS = names(DockerOptions) | names(PlatformSection) | names(molecule.MoleculePlatform) | {*REFUSED, *PODMANS_NETWORK}
 PLATFORM = {
     "name",
     "image",
@@ -49,6 +49,7 @@ PLATFORM = {
     "sysctls",
     "ulimits",
     "cgroupns_mode",
+    "cgroup_parent",
     "pid_mode",
     "runtime",
     "memory",
@@ -80,7 +81,7 @@ PLATFORM = {
     "force_kill",
     "networks_cli_compatible",
     "container_default_behavior",
-} | set(REFUSED)
+} | {*REFUSED, *PODMANS_NETWORK}
 """Those of molecule_plugins/docker/playbooks/create.yml, and what is refused of podman's."""
 
 KEYS = {

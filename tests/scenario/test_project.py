@@ -31,6 +31,16 @@ def test_a_collection_has_its_scenarios_in_extensions(project: Path) -> None:
     assert list_scenarios(project) == ["a"]
 
 
+def test_a_collection_has_them_at_any_depth(project: Path) -> None:
+    make(project, "default", "vlans/merged", "vlans/deep/er", "vlans/.hidden", under="extensions/molecule")
+    (project / "extensions/molecule/vlans/round").symlink_to(project / "extensions/molecule")
+    assert list_scenarios(project) == ["default", "vlans/deep/er", "vlans/merged"]
+    assert scenario_directory(project, "vlans/merged") == project / "extensions/molecule/vlans/merged"
+    assert select_scenarios(project, ["vlans/*"]) == ["vlans/deep/er", "vlans/merged"]
+    make(project, "plain", "other/nested")
+    assert list_scenarios(project) == ["plain"]
+
+
 def test_what_is_a_scenario(project: Path) -> None:
     make(project, "web", "db", ".hidden")
     (project / "molecule" / "shared").mkdir()
@@ -76,3 +86,8 @@ def test_molecules_own_pattern(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "roles/b/molecule/two").rename(tmp_path / "roles/b/molecule/one")
     with pytest.raises(UsageError, match="are both the scenario one"):
         list_scenarios(tmp_path)
+    for name in ("a/x", "b/x"):
+        (tmp_path / "extensions/molecule" / name).mkdir(parents=True)
+        (tmp_path / "extensions/molecule" / name / "molecule.yml").write_text("")
+    monkeypatch.setenv("MOLECULE_GLOB", "extensions/molecule/*/*/molecule.yml")
+    assert list_scenarios(tmp_path) == ["a/x", "b/x"]

@@ -36,6 +36,13 @@ def test_an_image_is_written_down(project: Path) -> None:
     assert scenario.platforms[0].image == 'a"b: $c'
 
 
+@pytest.mark.parametrize("driver", ["docker", "libvirt", "vagrant"])
+def test_drivers_that_need_an_image_get_one(project: Path, driver: str) -> None:
+    init_scenario(project, "web", driver=driver)
+    scenario = load_scenario(project, "web", settings=load_settings(project))
+    assert scenario.platforms[0].image == "debian-12"
+
+
 def test_nothing_is_overwritten(project: Path) -> None:
     init_scenario(project, "web")
     (project / "molecule/web/plan.json").write_text("mine")

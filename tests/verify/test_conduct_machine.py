@@ -13,6 +13,7 @@ from harness.models.runner import Payload
 from harness.verify.conduct.evidence import Evidence
 from harness.verify.conduct.judge import judge
 from tests.verify.conduct import accusations, conducted, payload, task
+from tests.waiting import left_running
 
 pytestmark = pytest.mark.sandbox
 
@@ -123,14 +124,15 @@ def test_an_account(run: Run, sandbox: Connection) -> None:
 
 
 def test_a_process_and_an_open_socket(run: Run, sandbox: Connection) -> None:
-    found = accusations(run(WORK + "sleep 99 >/dev/null 2>&1 </dev/null &\n" + SAID), "strangers")
+    found = accusations(run(WORK + left_running("sleep 99") + SAID), "strangers")
     assert len(found) == 1
     assert "sleep 99" in found[0]
     sandbox.run("pkill -f 'sleep 99'")
     if not sandbox.run("command -v python3").ok:
         pytest.skip("no python3 in the sandbox")
     listen = 'import socket, time; s = socket.create_server(("127.0.0.1", 4711)); time.sleep(99)'
-    script = f"python3 -c '{listen}' >/dev/null 2>&1 </dev/null & sleep 1\n"
+    script = f"python3 -c '{listen}' >/dev/null 2>&1 </dev/null &\n"
+    script += "until grep -q ' 0100007F:1267 ' /proc/net/tcp; do sleep 0.02; done\n"
     found = accusations(run(WORK + script + SAID), "strangers")
     assert [one for one in found if one.startswith("0 sockets were in use before, 1 are now")]
     sandbox.run("pkill -f 'time.sleep\\(99\\)'")
@@ -159,11 +161,12 @@ def test_what_goes_out(run: Run, sandbox: Connection) -> None:
 
 def test_a_secret_for_everybody(run: Run) -> None:
     secret = "s3cret-and-long"
-    before = run(WORK + f"sleep 99 {secret} 2>/dev/null >/dev/null </dev/null & echo {secret} >/tmp/cache\n" + SAID,
-                 secrets={"TOKEN": secret}, file_leaks=("/tmp/cache", "/etc/motd"))  # fmt: skip
-    found = accusations(before, "secrets")
-    assert found[0] == "a known value stands in /tmp/cache"  # and /etc/motd is as the plan wants it
-    assert not any(secret in one for one in found)
+    script = f"sh -c 'sleep 99; :' {secret} >/dev/null 2>&1 </dev/null &\n"
+    script += f"until grep -q {secret} /proc/$!/cmdline; do sleep 0.01; done; echo {secret} >/tmp/cache\n"
+    seen = run(WORK + script + SAID, secrets={"TOKEN": secret}, file_leaks=("/tmp/cache", "/etc/motd"))
+    in_file, in_process = accusations(seen, "secrets")
+    assert in_file == "a known value stands in /tmp/cache"  # and /etc/motd is as the plan wants it
+    assert in_process.endswith("sh -c sleep 99; : ********")
 
 
 def test_who_is_opaque_is_told_as_unverified_unless_declared(run: Run) -> None:
@@ -185,7 +188,5 @@ def test_who_is_opaque_is_told_as_unverified_unless_declared(run: Run) -> None:
 
 
 def test_where_others_are_at_work_nothing_is_taken_for_the_runners(run: Run) -> None:
-    script = (
-        WORK + "echo x >/etc/stray; sleep 99 >/dev/null 2>&1 </dev/null &\n" + SAID.replace("motd changed", "motd ok")
-    )
+    script = WORK + "echo x >/etc/stray\n" + left_running("sleep 99") + SAID.replace("motd changed", "motd ok")
     assert everything(run(script, alone=False)) == []

@@ -98,6 +98,7 @@ def host_config(client: APIClient, wanted: Wanted, *, cgroup_version: str) -> di
         mounts=[_mount(mount, wanted.directory) for mount in options.mounts],
         restart_policy=restart if options.restart_policy != "no" else None,
         pid_mode=options.pid_mode,
+        cgroup_parent=options.cgroup_parent,
         runtime=options.runtime,
         mem_limit=options.memory,
         memswap_limit=options.memory_swap,

@@ -53,7 +53,7 @@ class DockerDriver(Driver):
     def open(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> DockerSite:
         from harness.drivers.docker.site import DockerSite
 
-        return DockerSite(scenario, run, keep=keep)
+        return DockerSite(self, scenario, run, keep=keep)
 
     def instances(self) -> list[InstanceRecord]:
         from harness.drivers.docker import remains

@@ -144,6 +144,7 @@ class DockerOptions(OffersSsh):
     ulimits: list[str] = Field(default_factory=list)
     """`nofile:262144:262144`."""
     cgroupns_mode: Literal["host", "private"] | None = None
+    cgroup_parent: str | None = None
     pid_mode: str | None = None
     runtime: str | None = None
     memory: str | None = None

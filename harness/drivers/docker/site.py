@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any
 from harness import daemon
 from harness.deadline import Deadline
 from harness.drivers import watcher
-from harness.drivers.base import Instance, InstanceRecord, Origin, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
+from harness.drivers.base import (
+    Driver,
+    Instance,
+    InstanceRecord,
+    Origin,
+    PlatformSpec,
+    RunId,
+    ScenarioRef,
+    Site,
+    Snapshot,
+)
 from harness.drivers.docker import (
     container,
     daemons,
@@ -30,7 +40,6 @@ from harness.drivers.docker import (
     snapshots,
 )
 from harness.drivers.docker.container import Wanted
-from harness.drivers.docker.driver import DockerDriver
 from harness.drivers.docker.options import NetworkDefinition
 from harness.errors import DriverFailed, HarnessError, InstanceGone
 from harness.models.endpoint import DaemonAddress, Docker, Endpoint, Ssh
@@ -56,13 +65,8 @@ class Host:
 
 
 class DockerSite(Site):
-    capabilities = DockerDriver.capabilities
-    name = DockerDriver.name
-
-    def __init__(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
-        self.scenario = scenario
-        self.run = run
-        self.keep = keep
+    def __init__(self, driver: Driver, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
+        super().__init__(driver, scenario, run, keep=keep)
         self._hosts: dict[str, Host] = {}
         self._lock = threading.Lock()
         self._watcher: subprocess.Popen[bytes] | None = None
@@ -98,7 +102,8 @@ class DockerSite(Site):
                 if image is None:
                     raise DriverFailed(f"{spec.name}: the snapshot {base.key!r} no longer exists")
             else:
-                image = images.resolve(host.client, spec, options, self.scenario, found=found)
+                with self.aside():
+                    image = images.resolve(host.client, spec, options, self.scenario, found=found)
         name = name or labels.container_name(self.scenario, self.run, spec.name)
         group = "" if options.network_mode is not None else self._group(host)
         with self._explained(host, spec.name):
@@ -288,7 +293,9 @@ class DockerSite(Site):
     def origin(self, spec: PlatformSpec) -> Origin:
         host, options = self._host(spec), daemons.options_of(spec)
         with self._explained(host, spec.name):
-            image = host.client.inspect_image(images.resolve(host.client, spec, options, self.scenario))  # type: ignore[no-untyped-call]
+            with self.aside():
+                name = images.resolve(host.client, spec, options, self.scenario)
+            image = host.client.inspect_image(name)  # type: ignore[no-untyped-call]
         volumes = [*container.outside(options), *(image["Config"].get("Volumes") or ())]
         return Origin(digest=str(image["Id"]), outside=tuple(dict.fromkeys(volumes)))
 

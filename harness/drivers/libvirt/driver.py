@@ -40,7 +40,7 @@ class LibvirtDriver(Driver):
     def open(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> LibvirtSite:
         from harness.drivers.libvirt.site import LibvirtSite
 
-        return LibvirtSite(scenario, run, keep=keep)
+        return LibvirtSite(self, scenario, run, keep=keep)
 
     def instances(self) -> list[InstanceRecord]:
         from harness.drivers.libvirt import remains

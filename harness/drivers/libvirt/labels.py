@@ -14,15 +14,15 @@ from pydantic import Field, ValidationError
 from harness.cache import cache_dir
 from harness.drivers.base import InstanceRecord, RunId, ScenarioRef
 from harness.drivers.libvirt.domain import METADATA
+from harness.drivers.ownership import Ownership
 from harness.errors import DriverFailed
 from harness.models.disk import DiskImage
-from harness.models.serde import StrictModel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-class Label(StrictModel):
+class Label(Ownership):
     """The whole of what a later process has to know of an instance. `kind`: domain or network."""
 
     id: str
@@ -31,12 +31,7 @@ class Label(StrictModel):
     uri: str
     cache: str
     """Whose it is: the user's cache folder. Others may use the same libvirtd."""
-    project: str
-    scenario: str
     platform: str
-    run: str
-    kept: bool
-    created: float
     emulated: bool = False
     """By QEMU alone, without KVM: everything takes its time."""
     image: DiskImage | None = None
@@ -142,24 +137,14 @@ def _is_ours(label: Label) -> bool:
 
 
 def record(label: Label, status: str) -> InstanceRecord:
-    return InstanceRecord(
-        driver="libvirt",
-        id=label.id,
-        platform=label.platform,
-        scenario=label.scenario,
-        project=Path(label.project),
-        run=RunId(label.run),
-        kept=label.kept,
-        status=status,
-        created=label.created,
-        detail={
-            "uri": label.uri,
-            "kind": label.kind,
-            "network": label.network,
-            "image": str(label.image.path) if label.image is not None else "",
-            "acceleration": "tcg" if label.emulated else "kvm",
-        },
-    )
+    detail = {
+        "uri": label.uri,
+        "kind": label.kind,
+        "network": label.network,
+        "image": str(label.image.path) if label.image is not None else "",
+        "acceleration": "tcg" if label.emulated else "kvm",
+    }
+    return label.record_of("libvirt", label.id, label.platform, status=status, detail=detail)
 
 
 def living() -> list[Label]:

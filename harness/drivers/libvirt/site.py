@@ -19,6 +19,7 @@ from harness.cache import cache_dir
 from harness.deadline import Deadline
 from harness.drivers import watcher
 from harness.drivers.base import (
+    Driver,
     Instance,
     InstanceRecord,
     Origin,
@@ -49,7 +50,6 @@ from harness.drivers.libvirt import (
     warm,
 )
 from harness.drivers.libvirt.acceleration import Choice
-from harness.drivers.libvirt.driver import LibvirtDriver
 from harness.drivers.libvirt.hypervisor import Hypervisor
 from harness.drivers.libvirt.labels import Label
 from harness.drivers.libvirt.machine import Wanted
@@ -71,13 +71,8 @@ class Found:
 
 
 class LibvirtSite(Site):
-    capabilities = LibvirtDriver.capabilities
-    name = LibvirtDriver.name
-
-    def __init__(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
-        self.scenario = scenario
-        self.run = run
-        self.keep = keep
+    def __init__(self, driver: Driver, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
+        super().__init__(driver, scenario, run, keep=keep)
         self._hosts: dict[str, Hypervisor] = {}
         self._lock = threading.Lock()
         self._watcher: subprocess.Popen[bytes] | None = None
@@ -115,7 +110,8 @@ class LibvirtSite(Site):
         host, options, arch = self._host(spec), machine.options_of(spec), machine.architecture(spec)
         machine.shared_folders(spec, self.scenario.directory)
         emulator = diagnosis.emulator(host, spec.name, arch)
-        image = disks.disk_image(spec.image, self.scenario.directory, arch=arch)
+        with self.aside():
+            image = disks.disk_image(spec.image, self.scenario.directory, arch=arch)
         choice = acceleration.choose(options.acceleration, arch, emulator, image.kernel)
         label = self._label(spec, host, image, emulated=choice.emulated)
         return Wanted(spec, options, label, str(uuid.uuid4()), image, choice, self.scenario.directory)
@@ -166,9 +162,15 @@ class LibvirtSite(Site):
         with hypervisor.explained(wanted.spec.name):
             if base is not None:
                 clones.go_on(host, wanted, self._saved(base))
-            elif wanted.spec.snapshot is False or not warm.start(host, wanted, lambda label: self._watch(host, label)):
+            elif wanted.spec.snapshot is False or not self._start_warm(host, wanted):
                 storage.make(wanted)
                 host.connection.defineXML(machine.definition(wanted, host).xml()).create()
+
+    def _start_warm(self, host: Hypervisor, wanted: Wanted) -> bool:
+        limit = warm.patience(wanted.label, self.clock)
+        with self.aside(2 * limit):  # another process may have begun it, and fail
+            saved = warm.obtain(host, wanted, partial(self._watch, host), limit)
+        return saved is not None and warm.start(host, wanted, saved)
 
     def _saved(self, snapshot: Snapshot) -> Saved:
         saved = shelf.find(stored_name(self.scenario, snapshot.platform, snapshot.key))
@@ -199,7 +201,15 @@ class LibvirtSite(Site):
 
     def wait_ready(self, instance: Instance, deadline: Deadline) -> Endpoint:
         with self._on(instance) as found:
-            return self._ready(found, instance, readiness.patient(deadline, found.label))
+            return self._ready(found, instance, self._patient(deadline, found.label))
+
+    def _patient(self, deadline: Deadline, label: Label) -> Deadline:
+        """Without KVM a guest is given more time, but no more than the run itself has: the end of its console is to be
+        told before that is over."""
+        patient = readiness.patient(deadline, label)
+        if self.clock is None:
+            return patient
+        return Deadline(min(patient.remaining(), max(deadline.remaining(), self.clock.remaining())))
 
     def _ready(self, found: Found, instance: Instance, deadline: Deadline) -> Endpoint:
         """A guest that is emulated has been given its time already."""
@@ -306,7 +316,7 @@ class LibvirtSite(Site):
 
     def reboot(self, instance: Instance, deadline: Deadline) -> Endpoint:
         with self._on(instance) as found:
-            patience = readiness.patient(deadline, found.label)
+            patience = self._patient(deadline, found.label)
             power.reboot(instance.name, self._ready(found, instance, patience), patience)
             return self._ready(found, instance, patience)
 

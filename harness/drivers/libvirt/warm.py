@@ -24,7 +24,7 @@ from harness.drivers.libvirt.labels import Label
 from harness.drivers.libvirt.machine import Wanted
 from harness.drivers.libvirt.memory import NotKept
 from harness.drivers.libvirt.snapshots import Saved
-from harness.errors import HarnessError, Interrupted
+from harness.errors import HarnessError, Interrupted, NotReady
 from harness.models.endpoint import Serial
 
 _BOOT_SECONDS = 120.0
@@ -33,11 +33,19 @@ Watch = Callable[[Label], None]
 """Is told of what is about to be made."""
 
 
-def start(host: Hypervisor, wanted: Wanted, watch: Watch) -> bool:
+class TooLong(NotReady):
+    """The first boot of an image took all the time it is given."""
+
+
+def patience(label: Label, run: Deadline | None) -> float:
+    """Seconds that a first boot may take: as long as the run, however much of that is gone, but long enough to boot."""
+    if run is None:
+        return readiness.patient(Deadline(_BOOT_SECONDS), label).seconds
+    return max(_BOOT_SECONDS, run.seconds)
+
+
+def start(host: Hypervisor, wanted: Wanted, saved: Saved) -> bool:
     """Whether it goes on from its booted image; else it has to boot by itself. Raises DriverFailed, libvirtError."""
-    saved = _obtain(host, wanted, watch)
-    if saved is None:
-        return False
     try:
         clones.go_on(host, wanted, saved)
     except NotKept as refusal:
@@ -49,20 +57,22 @@ def start(host: Hypervisor, wanted: Wanted, watch: Watch) -> bool:
     return True
 
 
-def _obtain(host: Hypervisor, wanted: Wanted, watch: Watch) -> Saved | None:
-    """Made now if need be: of several guests that need the same, one boots and the others wait.
+def obtain(host: Hypervisor, wanted: Wanted, watch: Watch, limit: float) -> Saved | None:
+    """Its image, booted; now if need be, in `limit` seconds: of several guests that need the same, one boots and the
+    others wait.
 
-    None where there can be none; then the guest boots by itself, and tells what is wrong with it. Raises libvirtError.
+    None where there can be none; then the guest boots by itself, and tells what is wrong with it. Raises NotReady where
+    it took too long, libvirtError.
     """
     if not (wanted.image.serial_shell or wanted.image.seed):
         return None  # its only way in is an sshd with keys of the one guest that has booted
     key = snapshots.fingerprint(wanted, host)
     store = Store()
     try:
-        entry, _ = store.obtain(BOOTED, key, lambda folder: _make(host, wanted, watch, key, folder))
+        entry, _ = store.obtain(BOOTED, key, lambda folder: _make(host, wanted, watch, key, folder, limit))
         store.refer(entry, wanted.folder)
         disk_shelf.keep(wanted.image, entry.path)
-    except Interrupted:
+    except (Interrupted, TooLong):
         raise
     except HarnessError as error:
         to_stderr(f"{wanted.spec.name}: it boots by itself, for its image could not be booted once for all: {error}")
@@ -76,10 +86,10 @@ def _obtain(host: Hypervisor, wanted: Wanted, watch: Watch) -> Saved | None:
     return saved
 
 
-def _make(host: Hypervisor, wanted: Wanted, watch: Watch, key: str, folder: Path) -> Mapping[str, str]:
+def _make(host: Hypervisor, wanted: Wanted, watch: Watch, key: str, folder: Path, limit: float) -> Mapping[str, str]:
     to_stderr(f"booting {wanted.image.name} once; every later guest goes on from there")
     first = _first(wanted)
-    with _booted(host, first, watch) as domain:
+    with _booted(host, first, watch, limit) as domain:
         why = snapshots.take(domain, first, _inner(first), folder)
     if why:
         # Nothing would be saved by starting from its disk alone. That it is so is worth remembering.
@@ -100,8 +110,8 @@ def _first(wanted: Wanted) -> Wanted:
 
 
 @contextmanager
-def _booted(host: Hypervisor, wanted: Wanted, watch: Watch) -> Iterator[Any]:
-    """Until its init has come up. Raises DriverFailed, NotReady, libvirtError."""
+def _booted(host: Hypervisor, wanted: Wanted, watch: Watch, limit: float) -> Iterator[Any]:
+    """Until its init has come up. Raises DriverFailed, TooLong, NotReady, libvirtError."""
     name, label = wanted.spec.name, wanted.label
     watch(label)
     labels.make_folders(label)
@@ -109,9 +119,19 @@ def _booted(host: Hypervisor, wanted: Wanted, watch: Watch) -> Iterator[Any]:
         storage.make(wanted)
         domain = host.connection.defineXML(machine.definition(wanted, host).xml())
         domain.create()
-        deadline = readiness.patient(Deadline(_BOOT_SECONDS), label)
-        with closing(readiness.wait_for_answer(name, domain, label, _inner(wanted), deadline)) as connection:
-            guest.wait_for_init(connection, name, deadline)
+        deadline = Deadline(limit)
+        try:
+            with closing(readiness.wait_for_answer(name, domain, label, _inner(wanted), deadline)) as connection:
+                guest.wait_for_init(connection, name, deadline)
+        except NotReady as error:
+            if not deadline.expired():
+                raise
+            # Once more, by itself, it would take as long.
+            raise TooLong(
+                f"the first boot of {wanted.image.name}: {error.message}",
+                hint="scenario.timeout_seconds gives it more time; with `snapshot: false` on the platform it boots in "
+                "the run itself, where harness console shows all that it says",
+            ) from error
         yield domain
     finally:
         remains.remove(host, label.id, "")

@@ -54,10 +54,10 @@ class NativeDriver(Driver):
         if sys.platform == "linux":
             from harness.drivers.native.site import NativeSite
 
-            return NativeSite(scenario, run, keep=keep)
+            return NativeSite(self, scenario, run, keep=keep)
         from harness.drivers.native.itself import ItselfSite
 
-        return ItselfSite(scenario, run, keep=keep)
+        return ItselfSite(self, scenario, run, keep=keep)
 
     def instances(self) -> list[InstanceRecord]:
         if sys.platform == "linux":

@@ -7,21 +7,13 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from harness.deadline import Deadline
-from harness.drivers.base import Capability, Instance, InstanceRecord, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
+from harness.drivers.base import Instance, InstanceRecord, PlatformSpec, Site, Snapshot
 from harness.drivers.native.options import NativeOptions
 from harness.errors import DriverFailed
 from harness.models.endpoint import Endpoint, Local
 
 
 class ItselfSite(Site):
-    capabilities = frozenset({Capability.PARALLEL})
-    name = "native"
-
-    def __init__(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
-        self.scenario = scenario
-        self.run = run
-        self.keep = keep
-
     def create(self, specs: Sequence[PlatformSpec], bases: Mapping[str, Snapshot]) -> list[Instance]:
         for spec in specs:
             if not (isinstance(spec.options, NativeOptions) and spec.options.allow_changes):

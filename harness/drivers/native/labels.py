@@ -16,24 +16,19 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from harness.cache import cache_dir
+from harness.drivers.ownership import Ownership
 from harness.errors import DriverFailed
 from harness.models.endpoint import Sandbox
-from harness.models.serde import StrictModel
 
 MARK = b"harness-sandbox"
 VARIABLE = "HARNESS_SANDBOX"
 
 
-class Label(StrictModel):
+class Label(Ownership):
     """What a supervisor carries in its environment, which only its own user and root can read."""
 
     id: str
-    project: str
-    scenario: str
     platform: str
-    run: str
-    kept: bool
-    created: float
     directory: str
     image: str = ""
     """The unpacked root file system it lies on; empty for a view of the host."""

@@ -13,7 +13,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from harness.drivers.base import InstanceRecord, RunId
+from harness.drivers.base import InstanceRecord
 from harness.drivers.native import cgroups, identity, labels
 from harness.drivers.native.labels import Found, Label
 from harness.errors import DriverFailed
@@ -37,18 +37,7 @@ def record(found: Found) -> InstanceRecord:
 
 
 def _record(label: Label, status: str, detail: dict[str, str]) -> InstanceRecord:
-    return InstanceRecord(
-        driver="native",
-        id=label.id,
-        platform=label.platform,
-        scenario=label.scenario,
-        project=Path(label.project),
-        run=RunId(label.run),
-        kept=label.kept,
-        status=status,
-        created=label.created,
-        detail=detail,
-    )
+    return label.record_of("native", label.id, label.platform, status=status, detail=detail)
 
 
 def instances() -> list[InstanceRecord]:

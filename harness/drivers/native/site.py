@@ -20,6 +20,7 @@ from types import TracebackType
 from harness.cache import cache_dir
 from harness.deadline import Deadline, poll
 from harness.drivers.base import (
+    Driver,
     Instance,
     InstanceRecord,
     Origin,
@@ -45,7 +46,6 @@ from harness.drivers.native import (
     store,
     written,
 )
-from harness.drivers.native.driver import NativeDriver
 from harness.drivers.native.labels import Found, Label
 from harness.drivers.native.options import NativeOptions
 from harness.drivers.native.recipes import Wanted, recipe
@@ -66,13 +66,8 @@ class Starting:
 
 
 class NativeSite(Site):
-    capabilities = NativeDriver.capabilities
-    name = NativeDriver.name
-
-    def __init__(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
-        self.scenario = scenario
-        self.run = run
-        self.keep = keep
+    def __init__(self, driver: Driver, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
+        super().__init__(driver, scenario, run, keep=keep)
         # A sandbox that is not kept ends when the last descriptor of its supervisor's stdin closes: these are it.
         self._supervisors: dict[str, subprocess.Popen[bytes]] = {}
         self._found: dict[str, Found] = {}
@@ -121,6 +116,8 @@ class NativeSite(Site):
     ) -> Wanted:
         diagnosis.check_options(spec, options)
         users = origins.users_of(options)
+        with self.aside():
+            image = rootfs.resolve(spec.image, self.scenario.directory, users)
         cache = cache_dir()
         extra = {name.upper().removeprefix("CAP_") for name in options.capabilities}
         return Wanted(
@@ -128,7 +125,7 @@ class NativeSite(Site):
             name=spec.name,
             directory=remains.folder_of(identifier),
             options=options,
-            image=rootfs.resolve(spec.image, self.scenario.directory, users),
+            image=image,
             users=users,
             cgroups=cgroups.Cgroups(),
             keep=self.keep,
@@ -309,7 +306,8 @@ class NativeSite(Site):
 
     def origin(self, spec: PlatformSpec) -> Origin:
         options = spec.options if isinstance(spec.options, NativeOptions) else NativeOptions()
-        return origins.origin(spec, options, self.scenario.directory)
+        with self.aside():
+            return origins.origin(spec, options, self.scenario.directory)
 
     def snapshots(self) -> list[Snapshot]:
         return store.listed(self.scenario)

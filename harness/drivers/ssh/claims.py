@@ -13,37 +13,21 @@ from pydantic import ValidationError
 
 from harness.cache import cache_dir
 from harness.drivers.base import InstanceRecord, PlatformSpec, RunId, ScenarioRef
+from harness.drivers.ownership import Ownership
 from harness.errors import DriverFailed, Locked
-from harness.models.serde import StrictModel
 
 
-class Claim(StrictModel):
+class Claim(Ownership):
     """A machine in use. `pid` and `started` (Unix seconds) are those of the process that took it."""
 
     id: str
     place: str
     platform: str
-    scenario: str
-    project: str
-    run: str
-    kept: bool
     pid: int
     started: float
-    created: float
 
     def record(self) -> InstanceRecord:
-        return InstanceRecord(
-            driver="ssh",
-            id=self.id,
-            platform=self.platform,
-            scenario=self.scenario,
-            project=Path(self.project),
-            run=RunId(self.run),
-            kept=self.kept,
-            status="adopted",
-            created=self.created,
-            detail={"place": self.place},
-        )
+        return self.record_of("ssh", self.id, self.platform, status="adopted", detail={"place": self.place})
 
     def is_stale(self) -> bool:
         """Taken for the life of a process that has ended."""

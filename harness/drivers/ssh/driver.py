@@ -25,7 +25,7 @@ class SshDriver(Driver):
     def open(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> Site:
         from harness.drivers.ssh.site import SshSite
 
-        return SshSite(scenario, run, keep=keep)
+        return SshSite(self, scenario, run, keep=keep)
 
     def instances(self) -> list[InstanceRecord]:
         """The machines that this user's runs have claimed: the machines themselves know nothing of it."""

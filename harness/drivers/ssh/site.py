@@ -9,9 +9,8 @@ from types import TracebackType
 
 from harness.deadline import Deadline
 from harness.drivers.answering import answering, restart
-from harness.drivers.base import Instance, InstanceRecord, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
+from harness.drivers.base import Driver, Instance, InstanceRecord, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
 from harness.drivers.ssh import claims
-from harness.drivers.ssh.driver import SshDriver
 from harness.drivers.ssh.options import SshOptions
 from harness.errors import DriverFailed, InstanceGone, Unsupported
 from harness.models.endpoint import Ssh
@@ -21,13 +20,8 @@ _PATIENCE = 10.0
 
 
 class SshSite(Site):
-    capabilities = SshDriver.capabilities
-    name = SshDriver.name
-
-    def __init__(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
-        self.scenario = scenario
-        self.run = run
-        self.keep = keep
+    def __init__(self, driver: Driver, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
+        super().__init__(driver, scenario, run, keep=keep)
         self._taken: set[str] = set()
 
     def create(self, specs: Sequence[PlatformSpec], bases: Mapping[str, Snapshot]) -> list[Instance]:

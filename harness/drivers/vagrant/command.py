@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from harness.drivers.vagrant import driver, refusals
+from harness.drivers.vagrant import missing, refusals
 from harness.drivers.vagrant.projects import Project, home
 from harness.errors import DriverFailed, HarnessError
 
@@ -25,7 +25,7 @@ try:
     from vagrant import Vagrant as PythonVagrant
     from vagrant import get_vagrant_executable
 except ImportError as error:
-    raise HarnessError(driver.NO_PACKAGE, hint=driver.INSTALL_PACKAGE) from error
+    raise HarnessError(missing.PACKAGE, hint=missing.INSTALL_PACKAGE) from error
 
 Tell = Callable[[str], None]
 """Takes one line about what is going on."""
@@ -119,7 +119,7 @@ class Vagrant(PythonVagrant):  # type: ignore[misc]
     def _run_vagrant_command(self, args: Sequence[str | None]) -> str:
         words = [word for word in args if word is not None]
         if get_vagrant_executable() is None:
-            raise DriverFailed("there is no vagrant here", hint=driver.MISSING)
+            raise DriverFailed(missing.VAGRANT, hint=missing.INSTALL_VAGRANT)
         readable = words[0] not in _RAW
         command = [*self._make_vagrant_command(words), *([_READABLE] if readable and _READABLE not in words else [])]
         heard, status = self._run(command, readable=readable)

@@ -10,11 +10,6 @@ from harness.drivers.base import Capability, Driver, InstanceRecord, RunId, Scen
 from harness.drivers.vagrant.options import VagrantOptions
 from harness.errors import Problem
 
-MISSING = "apt-get install vagrant vagrant-libvirt (Debian), or https://developer.hashicorp.com/vagrant/install"
-NO_PROVIDER = "apt-get install vagrant-libvirt, `vagrant plugin install` of another one, or VirtualBox"
-NO_PACKAGE = "the Python package python-vagrant is missing"
-INSTALL_PACKAGE = "pip install 'harness-e2e[vagrant]'"
-
 
 def _has_package() -> bool:
     """A mere folder `vagrant` in the working folder can be imported, too (PEP 420): that is not it."""
@@ -38,24 +33,32 @@ class VagrantDriver(Driver):
     platform_options = VagrantOptions
 
     def diagnose(self) -> list[Problem]:
-        from harness.drivers.vagrant import providers
+        from harness.drivers.vagrant import pools, providers
+
+        problems = self.obstacles()
+        if not problems and providers.choose(None, ours=False) == providers.LIBVIRT:
+            problems = pools.problems()
+        return problems
+
+    def obstacles(self) -> list[Problem]:
+        from harness.drivers.vagrant import missing, providers
 
         problems = []
         if not _has_package():
-            problems.append(Problem("vagrant driver", NO_PACKAGE, INSTALL_PACKAGE))
+            problems.append(Problem("vagrant driver", missing.PACKAGE, missing.INSTALL_PACKAGE))
         if find_spec("asyncssh") is None:
             hint = "pip install 'harness-e2e[ssh]'"
             problems.append(Problem("vagrant driver", "the Python package asyncssh is missing", hint))
         if shutil.which("vagrant") is None:
-            problems.append(Problem("vagrant driver", "there is no vagrant", MISSING))
+            problems.append(Problem("vagrant driver", missing.VAGRANT, missing.INSTALL_VAGRANT))
         elif not providers.found():
-            problems.append(Problem("vagrant driver", "there is no provider that could make a machine", NO_PROVIDER))
+            problems.append(Problem("vagrant driver", missing.PROVIDER, missing.INSTALL_PROVIDER))
         return problems
 
     def open(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> Site:
         from harness.drivers.vagrant.site import VagrantSite
 
-        return VagrantSite(scenario, run, keep=keep)
+        return VagrantSite(self, scenario, run, keep=keep)
 
     def instances(self) -> list[InstanceRecord]:
         from harness.drivers.vagrant import remains

@@ -34,7 +34,7 @@ _BOX_KEYS = (
 
 def _name_of(value: object) -> object:
     """Molecule has the provider as `{name: libvirt}`."""
-    return value["name"] if isinstance(value, dict) and set(value) == {"name"} else value
+    return value["name"] if isinstance(value, dict) and "name" in value else value
 
 
 def _words(value: object) -> object:

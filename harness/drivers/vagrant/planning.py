@@ -10,8 +10,7 @@ from pathlib import Path
 
 from harness.drivers.base import PlatformSpec, RunId, ScenarioRef
 from harness.drivers.images import Tell
-from harness.drivers.vagrant import boxes, providers, vagrantfile
-from harness.drivers.vagrant.driver import MISSING, NO_PROVIDER
+from harness.drivers.vagrant import boxes, missing, providers, vagrantfile
 from harness.drivers.vagrant.options import VagrantOptions
 from harness.drivers.vagrant.projects import Machine, Project
 from harness.drivers.vagrant.providers import LIBVIRT
@@ -79,7 +78,7 @@ class Plan:
 def plans(specs: Sequence[PlatformSpec], scenario: ScenarioRef, run: RunId, *, tell: Tell) -> list[Plan]:
     """Raises DriverFailed with all that is wrong with all platforms, ImageFailed where a box cannot be built."""
     if shutil.which("vagrant") is None:
-        raise DriverFailed("there is no vagrant here", hint=MISSING)
+        raise DriverFailed(missing.VAGRANT, hint=missing.INSTALL_VAGRANT)
     faults = [f"{spec.name}: {fault}" for spec in specs for fault in _faults(spec, scenario)]
     if faults:
         raise DriverFailed("\n".join(faults))
@@ -108,9 +107,11 @@ def _faults(spec: PlatformSpec, scenario: ScenarioRef) -> list[str]:
     provider = providers.choose(options.provider, ours=spec.image is not None)
     known = providers.found()
     if not known:
-        found.append(f"there is no provider that could make a machine; {NO_PROVIDER}")
+        found.append(f"there is no provider that could make a machine; {missing.INSTALL_PROVIDER}")
     elif provider in providers.KNOWN and provider not in known:
-        found.append(f"the provider {provider} is not installed; here there is {', '.join(known)} ({NO_PROVIDER})")
+        found.append(
+            f"the provider {provider} is not installed; here there is {', '.join(known)} ({missing.INSTALL_PROVIDER})"
+        )
     return found
 
 

@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from harness.atomic import write_atomically
 from harness.cache import cache_dir
 from harness.drivers.base import InstanceRecord, RunId, ScenarioRef
+from harness.drivers.ownership import Ownership
 from harness.errors import DriverFailed
 from harness.models.serde import StrictModel
 
@@ -39,15 +40,10 @@ class Machine(StrictModel):
     """Of libvirt, where that is the provider and the scenario names one."""
 
 
-class Project(StrictModel):
-    """`root`: the folder that Vagrant takes relative paths from. `created` in Unix seconds."""
+class Project(Ownership):
+    """`root`: the folder that Vagrant takes relative paths from."""
 
     name: str
-    project: str
-    scenario: str
-    run: str
-    kept: bool
-    created: float
     root: str
     own_home: bool
     """Its boxes are ours: it lives under our VAGRANT_HOME."""
@@ -77,17 +73,9 @@ class Project(StrictModel):
         return (self.folder / ".vagrant" / "machines" / machine.machine / machine.provider / "id").exists()
 
     def record(self, machine: Machine, status: str) -> InstanceRecord:
-        return InstanceRecord(
-            driver="vagrant",
-            id=f"{self.name}/{machine.platform}",
-            platform=machine.platform,
-            scenario=self.scenario,
-            project=Path(self.project),
-            run=RunId(self.run),
-            kept=self.kept,
-            status=status,
-            created=self.created,
-            detail={"folder": str(self.folder), "provider": machine.provider},
+        detail = {"folder": str(self.folder), "provider": machine.provider}
+        return self.record_of(
+            "vagrant", f"{self.name}/{machine.platform}", machine.platform, status=status, detail=detail
         )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from harness.drivers.vagrant.pools import INSTALL, RESTART
+
 _NO_PROVIDER = (
     "`vagrant plugin install vagrant-libvirt` (Debian: apt-get install vagrant-libvirt) or VirtualBox brings one; "
     "`provider:` names it"
@@ -21,7 +23,7 @@ _BY_KIND: tuple[tuple[str, str], ...] = (
         "see the platform's keys in molecule.yml, or its Vagrantfile",
     ),
     (r"FogLibvirtConnectionError", "is libvirtd running? scripts/setup-e2e-env.sh --libvirt starts it"),
-    (r"StoragePool", "libvirt's storage driver is missing: apt-get install libvirt-daemon-driver-storage"),
+    (r"StoragePool", f"libvirtd has no storage driver: {INSTALL}; one that was started before that: {RESTART}"),
     (r"VMBootTimeout|SSHNotReady", "give it more time: `config_options: {vm.boot_timeout: 900}`, in seconds"),
     (r"MachineNotFound|NoMachine|MultiVMTarget", "`machine:` names the machine in the Vagrantfile"),
     (r"SnapshotNotSupported", "this provider has no snapshots: say `snapshot: false`"),

@@ -64,6 +64,7 @@ _TOKEN = re.compile(
     | (?P<key>[A-Za-z_]\w*:(?!:))
     | (?P<symbol>:[A-Za-z_]\w*[?!]?)
     | (?P<word>true|false|nil)\b
+    | (?P<null>File::NULL)\b
     | (?P<mark>=>|[\[\]{}(),])
     )""",
     re.VERBOSE | re.DOTALL,
@@ -190,6 +191,8 @@ class _Reader:
             return float(text) if "." in text else int(text.replace("_", ""))
         if kind == "word":
             return _WORDS[text]
+        if kind == "null":
+            return "/dev/null"  # where a serial port of VirtualBox's is led in many a scenario
         if kind == "symbol":
             return Symbol(text[1:])
         if kind in ("single", "double"):

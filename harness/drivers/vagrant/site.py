@@ -13,10 +13,19 @@ from harness.connections import open_connection
 from harness.deadline import Deadline
 from harness.drivers import images, watcher
 from harness.drivers.answering import restart
-from harness.drivers.base import Instance, InstanceRecord, Origin, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
+from harness.drivers.base import (
+    Driver,
+    Instance,
+    InstanceRecord,
+    Origin,
+    PlatformSpec,
+    RunId,
+    ScenarioRef,
+    Site,
+    Snapshot,
+)
 from harness.drivers.vagrant import login, planning, projects, remains, snapshots
 from harness.drivers.vagrant.command import Vagrant
-from harness.drivers.vagrant.driver import VagrantDriver
 from harness.drivers.vagrant.options import VagrantOptions
 from harness.drivers.vagrant.planning import Plan
 from harness.drivers.vagrant.projects import Machine, Project
@@ -30,14 +39,10 @@ if [ "$(id -u)" = 0 ]; then date -u -s "@$1"; else sudo -n date -u -s "@$1"; fi 
 
 
 class VagrantSite(Site):
-    capabilities = VagrantDriver.capabilities
-    name = VagrantDriver.name
     snapshots_outlive = False
 
-    def __init__(self, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
-        self.scenario = scenario
-        self.run = run
-        self.keep = keep
+    def __init__(self, driver: Driver, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
+        super().__init__(driver, scenario, run, keep=keep)
         self._lock = threading.RLock()
         self._clients: dict[str, Vagrant] = {}
         self._making: dict[str, Project] = {}
@@ -50,7 +55,8 @@ class VagrantSite(Site):
                 f"{', '.join(bases)}: no machine of Vagrant's can begin from another one's snapshot",
                 hint="`vagrant package` makes a box of a machine; `box:` names it",
             )
-        plans = planning.plans(specs, self.scenario, self.run, tell=images.to_stderr)
+        with self.aside():
+            plans = planning.plans(specs, self.scenario, self.run, tell=images.to_stderr)
         made: list[Project] = []
         try:
             for plan in plans:

@@ -51,8 +51,8 @@ def publish(context: Context, before: Mapping[str, Seen]) -> None:
     planned = context.ledger.planned
     if planned is None or planned.found is not None:
         return
-    clock = Deadline(_PATIENCE)
-    try:
+    with context.deadline.aside(_PATIENCE):
+        clock = Deadline(_PATIENCE)
         left = losses.left_running(before, losses.look(context), losses.look(context)) if before else {}
         try:
             made = _published(context, planned, clock)
@@ -62,8 +62,6 @@ def publish(context: Context, before: Mapping[str, Seen]) -> None:
             _go_on_without(context, error, clock)
         else:
             _go_on_from(context, made, left, clock)
-    finally:
-        context.deadline.extend(clock.elapsed())
 
 
 def use(context: Context, planned: Planned, *, made: bool) -> None:

@@ -67,11 +67,8 @@ def survey(context: Context) -> None:
 
 def _each(context: Context, look: Callable[[str], T]) -> dict[str, T]:
     context.connections("observe")
-    clock = Deadline(_PATIENCE)
-    try:
-        return all_done(context.each(context.hosts, look, clock))
-    finally:
-        context.deadline.extend(clock.elapsed())
+    with context.deadline.aside(_PATIENCE):
+        return all_done(context.each(context.hosts, look, Deadline(_PATIENCE)))
 
 
 def _look(context: Context, host: str) -> tuple[Machine, bool]:

@@ -244,7 +244,7 @@ def test_freeze(root_world: World) -> None:
     with root_world.open() as site:
         instance, endpoint = root_world.make(site, root_world.spec())
         count = "i=0; while :; do i=$((i+1)); echo $i > /tmp/count; sleep 0.01; done"
-        output(endpoint, f"({count}) >/dev/null 2>&1 & sleep 0.2")
+        output(endpoint, f"({count}) >/dev/null 2>&1 & until [ -s /tmp/count ]; do sleep 0.01; done")
         site.freeze(instance)
         first = output(endpoint, "cat /tmp/count")
         time.sleep(0.3)

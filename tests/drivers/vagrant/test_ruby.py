@@ -67,6 +67,7 @@ def test_a_line_is_understood_or_refused(text: str) -> None:
     [
         ("vm.network 'forwarded_port', guest: 80, host: 8080", 'c.vm.network("forwarded_port", guest: 80, host: 8080)'),
         ("vm.network('private_network', :ip => '10.0.0.2')", 'c.vm.network("private_network", ip: "10.0.0.2")'),
+        ("customize ['--uartmode1', 'file', File::NULL]", 'c.customize(["--uartmode1", "file", "/dev/null"])'),
         ("customize ['modifyvm', :id, '--cap', '50']", 'c.customize(["modifyvm", :id, "--cap", "50"])'),
         ("cpuset = '1-4,^3,6'", 'c.cpuset = "1-4,^3,6"'),
         ('vm.provision :shell, inline: "uname"', 'c.vm.provision(:shell, inline: "uname")'),

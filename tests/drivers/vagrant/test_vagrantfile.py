@@ -202,7 +202,7 @@ def test_what_is_called_off_ends_at_once(ref: ScenarioRef, tmp_path: Path) -> No
 
 def test_without_vagrant_it_is_said_so(ref: ScenarioRef, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert "there is no vagrant" in [problem.message for problem in VagrantDriver().diagnose()]
+    assert "there is no vagrant here" in [problem.message for problem in VagrantDriver().diagnose()]
     with pytest.raises(DriverFailed, match="no vagrant"):
         planning.plans([spec("vm1", box="b")], ref, RunId("run"), tell=print)
 
