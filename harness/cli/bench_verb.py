@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import Common, common
+from harness.cli.options import REPORT_FILE, Common, common
 
 if TYPE_CHECKING:
     from harness.measure.ground import Ground
@@ -34,7 +34,7 @@ _BASELINES = ("ansible", "ansible-pipelined", "mitogen", "pyinfra")
 @click.option("--no-count", is_flag=True, help="Do not count bytes and round trips in a run of their own.")
 @click.option("--no-verify", is_flag=True, help="Do not let the scenario's tests look at the platforms.")
 @click.option("--report-format", type=click.Choice(["json", "markdown"]), help="Write a report, too.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Where; stdout unless given.")
+@click.option("--output", type=REPORT_FILE, metavar="FILE", help="Where; stdout unless given.")
 def command(
     common: Common,
     against: tuple[str, ...],

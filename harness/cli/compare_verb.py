@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import Common, common
+from harness.cli import completion
+from harness.cli.options import REPORT_FILE, Common, common
 
 if TYPE_CHECKING:
     from harness.models.compare import CompareReport
@@ -20,9 +21,14 @@ if TYPE_CHECKING:
 @click.option("--strategies", metavar="A,B[,...]", help="By each of these strategies: binary-only, force-ssh, ...")
 @click.option("--sides", metavar="A,B[,...]", help="By these of the scenario's own `compare: {sides: ...}`.")
 @click.option("--control", is_flag=True, help="Run the first side twice: where it differs from itself others may.")
-@click.option("--fixture", metavar="NAME", help="A fixture, one platform for each host of its plan.")
+@click.option(
+    "--fixture",
+    metavar="NAME",
+    shell_complete=completion.fixtures,
+    help="A fixture, one platform for each host of its plan.",
+)
 @click.option("--report-format", type=click.Choice(["json", "html", "junit"]), help="Write a report, too.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Where; stdout unless given.")
+@click.option("--output", type=REPORT_FILE, metavar="FILE", help="Where; stdout unless given.")
 def command(
     common: Common,
     compilers: str | None,

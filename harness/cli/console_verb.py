@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli import completion
 from harness.cli.options import Common, common
 
 if TYPE_CHECKING:
@@ -18,7 +19,13 @@ _INTERVAL = 0.5
 
 @click.command("console")
 @common
-@click.option("-h", "--host", metavar="NAME", help="The platform; needed where there are several.")
+@click.option(
+    "-h",
+    "--host",
+    metavar="NAME",
+    shell_complete=completion.platforms,
+    help="The platform; needed where there are several.",
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on as it says more, until Ctrl-C.")
 def command(common: Common, host: str | None, follow: bool) -> int:
     """Show what a platform has said on its console, also where nothing answers in it."""

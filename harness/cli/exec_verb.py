@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli import completion
 from harness.cli.options import Common, common
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
 @common
-@click.option("-h", "--host", metavar="NAME", help="As -p.")
+@click.option("-h", "--host", metavar="NAME", shell_complete=completion.platforms, help="As -p.")
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 def command(common: Common, host: str | None, words: tuple[str, ...]) -> int:
     """Run a command in a platform, and end with its exit status.

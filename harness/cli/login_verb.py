@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from harness.cli import completion
 from harness.cli.options import Common, common
 
 _SHELL = "if [ -x /bin/bash ]; then exec /bin/bash -l; else exec /bin/sh -l; fi"
@@ -11,7 +12,13 @@ _SHELL = "if [ -x /bin/bash ]; then exec /bin/bash -l; else exec /bin/sh -l; fi"
 
 @click.command("login")
 @common
-@click.option("-h", "--host", metavar="NAME", help="The platform; needed where there are several.")
+@click.option(
+    "-h",
+    "--host",
+    metavar="NAME",
+    shell_complete=completion.platforms,
+    help="The platform; needed where there are several.",
+)
 def command(common: Common, host: str | None) -> int:
     """Open a shell in a platform. It is created first when it is missing."""
     from harness.cli.exec_verb import reached

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from harness.cli import completion
+
 if TYPE_CHECKING:
     from harness.lifecycle.context import RunOptions
     from harness.lifecycle.events import Observer
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from harness.scenario import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+REPORT_FILE = click.Path(dir_okay=False, path_type=Path)
+"""Found to be a folder before anything is run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +90,23 @@ class Common:
 
 _OPTIONS = (
     click.option(
-        "-s", "--scenario-name", "scenario_names", multiple=True, metavar="NAME",
+        "-s", "--scenario-name", "scenario_names", multiple=True, metavar="NAME", shell_complete=completion.scenarios,
         help="Scenario, by name or glob; may be repeated. `default` unless given.",
     ),
     click.option("--all", "everything", is_flag=True, help="All scenarios of the project."),
-    click.option("-e", "--exclude", multiple=True, metavar="NAME", help="Leave these out; may be repeated."),
     click.option(
-        "-p", "--platform-name", "platforms", multiple=True, metavar="NAME", help="Only this one; may be repeated.",
+        "-e", "--exclude", multiple=True, metavar="NAME", shell_complete=completion.scenarios,
+        help="Leave these out; may be repeated.",
+    ),
+    click.option(
+        "-p", "--platform-name", "platforms", multiple=True, metavar="NAME", shell_complete=completion.platforms,
+        help="Only this one; may be repeated.",
     ),
     click.option("--workers", type=click.IntRange(1, 1000), help="Platforms worked on side by side."),
-    click.option("-d", "--driver-name", "driver", metavar="NAME", help="Another driver than the scenario's."),
+    click.option(
+        "-d", "--driver-name", "driver", metavar="NAME", shell_complete=completion.drivers,
+        help="Another driver than the scenario's.",
+    ),
     click.option(
         "-c", "--base-config", "base_configs", multiple=True, type=click.Path(path_type=Path),
         help="A file that lies under every molecule.yml; may be repeated.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from enum import IntEnum
+from pathlib import Path
 
 import click
 
@@ -45,10 +46,18 @@ def run(command: click.Command) -> int:
         sys.stdout = None
         return Exit.ERROR
     except OSError as error:
-        # A full disk behind stdout, a current folder that has gone: the system's words say it.
-        show(HarnessError(str(error)))
+        # A full disk behind stdout, for example: the system's words say it.
+        show(_folder_gone() or HarnessError(str(error)))
         return Exit.ERROR
     return int(result) if isinstance(result, int) else Exit.PASSED
+
+
+def _folder_gone() -> HarnessError | None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return HarnessError("the current folder does not exist any more", hint="cd to one that does")
+    return None
 
 
 def show(error: HarnessError) -> None:

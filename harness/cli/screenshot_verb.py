@@ -6,13 +6,20 @@ from pathlib import Path
 
 import click
 
-from harness.cli.options import Common, common
+from harness.cli import completion
+from harness.cli.options import REPORT_FILE, Common, common
 
 
 @click.command("screenshot")
 @common
-@click.option("-h", "--host", metavar="NAME", help="The platform; needed where there are several.")
-@click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="PLATFORM.png unless given.")
+@click.option(
+    "-h",
+    "--host",
+    metavar="NAME",
+    shell_complete=completion.platforms,
+    help="The platform; needed where there are several.",
+)
+@click.option("--output", metavar="FILE", type=REPORT_FILE, help="PLATFORM.png unless given.")
 def command(common: Common, host: str | None, output: Path | None) -> int:
     """Write a PNG of what a platform's screen shows."""
     from harness.cli.exec_verb import meant

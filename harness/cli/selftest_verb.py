@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.options import REPORT_FILE
+
 if TYPE_CHECKING:
     from harness.models.selftest import SelftestReport
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Runs at once. [default: two for each processor]")
 @click.option("--report-format", type=click.Choice(["json", "markdown"]), help="Write a report, too.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Where; stdout unless given.")
+@click.option("--output", type=REPORT_FILE, metavar="FILE", help="Where; stdout unless given.")
 def command(
     names: tuple[str, ...],
     listing: bool,

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import Common, common
+from harness.cli import completion
+from harness.cli.options import REPORT_FILE, Common, common
 
 if TYPE_CHECKING:
     from harness.lifecycle.several import Chosen, Verdict
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 @click.command("test")
 @common
 @click.option("--category", help="Scenarios of this category (basic, cross-compilation, large-scale, ...).")
-@click.option("--fixture", metavar="NAME", help="A fixture, one platform for each host of its plan.")
+@click.option(
+    "--fixture",
+    metavar="NAME",
+    shell_complete=completion.fixtures,
+    help="A fixture, one platform for each host of its plan.",
+)
 @click.option("--config", type=click.Path(path_type=Path), metavar="FILE", help="An E2ETestConfig as JSON.")
 @click.option(
     "--destroy",
@@ -27,7 +33,7 @@ if TYPE_CHECKING:
     help="When to destroy the platforms; `always` unless the settings say otherwise.",
 )
 @click.option("--report-format", type=click.Choice(["json", "html", "junit"]), help="Write a report, too.")
-@click.option("--output", type=click.Path(path_type=Path), metavar="FILE", help="Where; stdout unless given.")
+@click.option("--output", type=REPORT_FILE, metavar="FILE", help="Where; stdout unless given.")
 @click.option("--setup-only", is_flag=True, help="Only create and prepare the platforms, and keep them.")
 @click.option("--cleanup-only", is_flag=True, help="Only clean up and destroy what is kept.")
 @click.option("--repeat", type=click.IntRange(1), default=1, metavar="N", help="N times; names what is flaky.")

@@ -319,6 +319,14 @@ class Driver(ABC):
     capabilities: ClassVar[frozenset[Capability]]
     platform_options: ClassVar[type[StrictModel]]
     """The model of the keys a platform of this driver may have beside the common ones."""
+    usual_image: ClassVar[str | None] = None
+    """Where there must be an image: that of a platform for which nobody has named one (new scenarios, fixtures)."""
+    first_step: ClassVar[str | None] = None
+    """What is left to be done before a new scenario can pass."""
+
+    def check(self, spec: PlatformSpec) -> list[Problem]:
+        """What of it no machine could make; `where` is the key that each is about. No side effects."""
+        return []
 
     @abstractmethod
     def diagnose(self) -> list[Problem]:

@@ -97,6 +97,7 @@ class DelegatedDriver(Driver):
     name = NAME
     capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.PARALLEL})
     platform_options = DelegatedOptions
+    first_step = "write create.yml and destroy.yml beside molecule.yml (docs/molecule.md)"
 
     def diagnose(self) -> list[Problem]:
         from harness.ansible.find import find_command

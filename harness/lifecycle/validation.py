@@ -113,6 +113,8 @@ def _validation(context: Context) -> ValidationReport:
     deployment = _deployment(context)
     reasons = [f"{s.step}: {s.reason or s.outcome}" for s in ledger.steps if s.outcome in ("failed", "error")]
     reasons += performance.issues + deployment.issues
+    if ledger.interrupted and not reasons:  # between two steps
+        reasons.append("interrupted before the end")
     unchecked = list(ledger.verification.unchecked) if ledger.verification else []
     issues = [*ledger.warnings, *notes]
     if unchecked:

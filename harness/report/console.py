@@ -19,7 +19,7 @@ from harness.models.runner import TaskRecord
 from harness.models.verification import VerifyOutcome
 from harness.report.findings import Finding, findings, totals, verdict
 from harness.report.heartbeat import Heartbeat
-from harness.report.text import plural, printable, seconds
+from harness.report.text import READABLE, plural, printable, seconds
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -212,7 +212,7 @@ class _Plain:
     def line(self, parts: list[tuple[str, str]]) -> None:
         text = printable("".join(text for _, text in parts)).rstrip()
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
-        self._stream.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+        self._stream.write(text.encode(encoding, READABLE).decode(encoding) + "\n")
         self._stream.flush()
 
     def begin(self, step: str, state: _StepState) -> None: ...
@@ -228,7 +228,8 @@ class _Screen:
 
         self._console: Console = Console(file=stream, highlight=False, soft_wrap=True)
         self._live: Live | None = None
-        self.marks = _marks(not self._console.options.ascii_only)
+        self._unicode = not self._console.options.ascii_only
+        self.marks = _marks(self._unicode)
 
     def line(self, parts: list[tuple[str, str]]) -> None:
         from rich.text import Text
@@ -239,7 +240,12 @@ class _Screen:
         from rich.live import Live
 
         self.end()
-        self._live = Live(_Progress(step, state), console=self._console, refresh_per_second=12, transient=True)
+        self._live = Live(
+            _Progress(step, state, "dots" if self._unicode else "line"),
+            console=self._console,
+            refresh_per_second=12,
+            transient=True,
+        )
         self._live.start()
 
     def end(self) -> None:
@@ -251,10 +257,10 @@ class _Screen:
 class _Progress:
     """The live line; rich asks it for its text at each refresh."""
 
-    def __init__(self, step: str, state: _StepState) -> None:
+    def __init__(self, step: str, state: _StepState, spinner: str) -> None:
         from rich.spinner import Spinner
 
-        self._spinner = Spinner("dots", style="cyan")
+        self._spinner = Spinner(spinner, style="cyan")
         self._step = step
         self._state = state
 

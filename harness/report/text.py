@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 
 _CONTROL = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+READABLE = "harness.readable"
+"""An error handler of codecs: what an encoding lacks is written as something that it has."""
+_IN_ITS_PLACE = {"·": "-", "…": "...", "✓": "ok", "✗": "x"}
+
+
+def _readable(error: UnicodeError) -> tuple[str | bytes, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(_IN_ITS_PLACE.get(sign, "?") for sign in missing), error.end
+
+
+codecs.register_error(READABLE, _readable)
 
 
 def seconds(value: float) -> str:
     """`4 ms`, `1.62 s`, `3 min 5 s`."""
     if value < 0.9995:
         return f"{value * 1000:.0f} ms" if value >= 0.0095 else f"{value * 1000:.1f} ms"
-    if value < 60:
-        return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
-    return f"{int(value // 60)} min {value % 60:.0f} s"
+    if value < 59.95:
+        return f"{value:.2f} s" if value < 9.995 else f"{value:.1f} s"
+    return "{} min {} s".format(*divmod(round(value), 60))
 
 
 def size(count: int) -> str:

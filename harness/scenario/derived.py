@@ -68,7 +68,7 @@ def scenario_from_fixture(name: str, driver: str | None, settings: Settings) -> 
     problems = check_outcomes(outcomes.expected_outcomes, plan, source=outcomes_path or plan_path)
     source = display(outcomes_path or plan_path)
     sections = [_fixture_section(host, outcomes, source) for host in plan.hosts]
-    platforms = _specs(driver or "native", sections, source, problems)
+    platforms = _specs(driver or "native", sections, source, problems, usual_images=True)
     if problems:
         raise InvalidInput(display(plan_path), problems)
     # The cwd's project keeps the runs; the shipped fixtures may lie in a folder that is not ours to write to.
@@ -238,7 +238,12 @@ def _fixture_section(host: str, outcomes: Outcomes, source: str) -> PlatformSect
 
 
 def _specs(
-    driver: str, sections: Sequence[PlatformSection], source: str, problems: list[Problem]
+    driver: str,
+    sections: Sequence[PlatformSection],
+    source: str,
+    problems: list[Problem],
+    *,
+    usual_images: bool = False,
 ) -> list[PlatformSpec]:
     def where(keys: Keys) -> str:
         if keys[:1] == ("platforms",) and isinstance(keys[1], int):
@@ -246,7 +251,7 @@ def _specs(
             return f"{source}: host {sections[keys[1]].name}" + (f": {rest}" if rest else "")
         return source
 
-    reader = PlatformReader(DriverSection(name=driver), where)
+    reader = PlatformReader(DriverSection(name=driver), where, usual_images=usual_images)
     specs = reader.read(sections)
     problems += [problem for problem in reader.problems if problem not in problems]
     return specs

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import registry
-from harness.drivers.base import NO_NAME, PlatformSpec, is_name
+from harness.drivers.base import NO_NAME, Driver, PlatformSpec, is_name
 from harness.errors import HarnessError, Problem
 from harness.models.problems import Keys, nearest, shown
 from harness.models.serde import StrictModel
@@ -210,8 +210,8 @@ class _Reader(PlatformReader):
         """An inventory's names may be whole domain names."""
         return 253 if driver == DELEGATED else MAX_NAME
 
-    def _model(self, driver: str, at: Keys) -> type[StrictModel] | None:
-        return None if driver == DELEGATED else super()._model(driver, at)
+    def _driver(self, name: str, at: Keys) -> Driver | None:
+        return None if name == DELEGATED else super()._driver(name, at)
 
 
 def _model(driver: str) -> type[StrictModel] | None:

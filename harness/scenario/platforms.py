@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness import registry
-from harness.drivers.base import PlatformSpec
+from harness.drivers.base import Driver, PlatformSpec
 from harness.errors import HarnessError, Problem, UsageError
 from harness.models.problems import Keys, problems_of, shown, unknown
 from harness.models.serde import StrictModel
@@ -41,11 +41,13 @@ _RESERVED = ("all", "ungrouped")
 class PlatformReader:
     """`default` is the scenario's driver, `-d` applied. Finds all problems; `where` places them."""
 
-    def __init__(self, default: DriverSection, where: Callable[[Keys], str]) -> None:
+    def __init__(self, default: DriverSection, where: Callable[[Keys], str], *, usual_images: bool = False) -> None:
         self.default = default
+        self.usual_images = usual_images
+        """Whether a platform that lacks an image gets the one that its driver has for that."""
         self.where = where
         self.problems: list[Problem] = []
-        self._models: dict[str, type[StrictModel] | None] = {}
+        self._drivers: dict[str, Driver | None] = {}
         self._names: dict[str, int] = {}
 
     def read(self, sections: Sequence[PlatformSection]) -> list[PlatformSpec]:
@@ -53,18 +55,18 @@ class PlatformReader:
         return [self._spec(section, ("platforms", index)) for index, section in enumerate(sections)]
 
     def _check_driver_section(self) -> None:
-        model = self._model(self.default.name, ("driver", "name"))
-        known = list(model.model_fields) if model else []
-        for key in self.default.model_extra or {} if model else {}:
+        driver = self._driver(self.default.name, ("driver", "name"))
+        known = list(driver.platform_options.model_fields) if driver else []
+        for key in self.default.model_extra or {} if driver else {}:
             if key not in known:
                 self._problem(("driver", key), unknown(key, ["name", *known]))
 
     def _spec(self, section: PlatformSection, at: Keys) -> PlatformSpec:
-        driver = section.driver or self.default.name
-        self._check_name(section.name, at, longest=self._longest(driver))
+        name = section.driver or self.default.name
+        self._check_name(section.name, at, longest=self._longest(name))
         spec = PlatformSpec(
             name=section.name,
-            driver=driver,
+            driver=name,
             image=section.image,
             os=self._one_of(OS_NAMES, section.os, (*at, "os")),
             arch=None if section.arch is None else self._one_of(ARCHITECTURES, section.arch, (*at, "arch")),
@@ -73,11 +75,16 @@ class PlatformReader:
             shaping=section.shaping,
             strategy=section.strategy,
         )
-        model = self._model(driver, (*at, "driver") if section.driver else ("driver", "name"))
-        if model is None:
+        driver = self._driver(name, (*at, "driver") if section.driver else ("driver", "name"))
+        if driver is None:
             return spec
-        defaults = self.default.model_extra or {} if driver == self.default.name else {}
-        spec = replace(spec, options=self._options(model, section.model_extra or {}, defaults, at))
+        defaults = self.default.model_extra or {} if name == self.default.name else {}
+        options = self._options(driver.platform_options, section.model_extra or {}, defaults, at)
+        spec = replace(spec, options=options)
+        if options is not None:
+            if self.usual_images and spec.image is None and driver.check(spec):
+                spec = replace(spec, image=driver.usual_image)
+            self._add(*(replace(one, where=self.where((*at, one.where))) for one in driver.check(spec)))
         if spec.shaping is not None and getattr(spec.options, "connection", None) != "ssh":
             self._problem((*at, "shaping"), "it is the way to sshd that is shaped: this needs `connection: ssh`")
         return spec
@@ -105,18 +112,18 @@ class PlatformReader:
     def _unknown(key: str, model: type[StrictModel]) -> str:
         return unknown(key, [*PlatformSection.model_fields, *_names(model)])
 
-    def _model(self, driver: str, at: Keys) -> type[StrictModel] | None:
-        """The driver's model. None, and one problem, where there is no such driver; None alone where what it stands on
-        is not installed: that is no fault of the scenario, and whoever runs it is told."""
-        if driver not in self._models:
-            self._models[driver] = None
+    def _driver(self, name: str, at: Keys) -> Driver | None:
+        """None, and one problem, where there is no such driver; None alone where what it stands on is not installed:
+        that is no fault of the scenario, and whoever runs it is told."""
+        if name not in self._drivers:
+            self._drivers[name] = None
             try:
-                self._models[driver] = registry.driver(driver).platform_options
+                self._drivers[name] = registry.driver(name)
             except UsageError as error:
                 self._add(Problem(self.where(at), error.message, error.hint))
             except HarnessError:
                 pass
-        return self._models[driver]
+        return self._drivers[name]
 
     @staticmethod
     def _longest(driver: str) -> int:

@@ -14,13 +14,11 @@ import yaml
 
 from harness import registry
 from harness.errors import HarnessError, UsageError
-from harness.models.problems import nearest, shown
+from harness.models.problems import shown
 from harness.scenario.project import FOLDERS, NAME
 from harness.scenario.source import display, is_folder
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_IMAGES = dict.fromkeys(("docker", "libvirt", "vagrant"), "debian-12")
-"""Of drivers whose platforms need one: built from this machine's own package sources."""
 
 
 def init_scenario(project: Path, name: str, *, driver: str = "native", image: str | None = None) -> list[Path]:
@@ -28,7 +26,12 @@ def init_scenario(project: Path, name: str, *, driver: str = "native", image: st
 
     Raises UsageError for a name that can't be one, an unknown driver, or a scenario that exists.
     """
-    _check(name, driver)
+    if not NAME.fullmatch(name):
+        raise UsageError(
+            f"{shown(name)} can't name a scenario",
+            hint="at most 63 letters, digits, hyphens, dots and underscores; a letter or digit first",
+        )
+    image = image or registry.driver(driver).usual_image
     folder = next((project / place for place in FOLDERS if is_folder(project / place)), project / FOLDERS[0])
     target = folder / name
     if target.exists() or target.is_symlink():
@@ -55,22 +58,8 @@ def init_scenario(project: Path, name: str, *, driver: str = "native", image: st
     return [target / path for path in files]
 
 
-def _check(name: str, driver: str) -> None:
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"{shown(name)} can't name a scenario",
-            hint="at most 63 letters, digits, hyphens, dots and underscores; a letter or digit first",
-        )
-    known = registry.names(registry.DRIVERS)
-    if driver not in known:
-        near = nearest(driver, known)
-        hint = f"did you mean {near}?" if near else f"known here: {', '.join(known)}"
-        raise UsageError(f"there is no driver named {shown(driver)}", hint=hint)
-
-
 def _words(name: str, driver: str, image: str | None) -> dict[str, str]:
     """What stands for each @WORD@. JSON's strings are YAML's and Python's, too."""
-    image = image or _IMAGES.get(driver)
     return {
         "@NAME@": json.dumps(name),
         "@DRIVER@": _yaml(driver),

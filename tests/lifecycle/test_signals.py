@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from harness.models.results import Fail, StepResult
+from harness.report.console import ConsoleObserver
 from tests.projects import Project, existing, start, task
 from tests.waiting import wait_for
 
@@ -38,6 +42,36 @@ def test_a_signal_cleans_up_and_ends_with_130(
     assert "Traceback" not in output
     assert existing(fake_folder) == []
     assert project.instances() == []
+
+
+def test_who_was_interrupted_between_two_steps_has_not_passed(
+    project: Project, fake_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell = ConsoleObserver.step_ended
+
+    def interrupting(self: ConsoleObserver, scenario: str, result: StepResult) -> None:
+        tell(self, scenario, result)
+        if result.step == "syntax":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(ConsoleObserver, "step_ended", interrupting)
+    project.scenario()
+    outcome = project.run("test")
+    assert outcome.code == 130
+    assert "PASSED" not in outcome.text
+    assert project.report().validation_report.overall_result == Fail(reasons=["interrupted before the end"])
+
+
+def test_ctrl_c_while_modules_are_imported_leaves_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "click.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "list"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def test_an_interrupted_converge_destroys_what_it_made_and_nothing_else(

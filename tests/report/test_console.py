@@ -7,7 +7,7 @@ from harness.models.results import StepResult, TestReport
 from harness.models.runner import TaskRecord
 from harness.models.verification import VerifyOutcome
 from harness.report.console import ConsoleObserver
-from harness.report.text import plural, seconds, size
+from harness.report.text import READABLE, plural, seconds, size
 
 TASK = TaskRecord(
     task_id="motd", name="write motd", status="changed", start="2026-01-02T03:04:05Z", duration=0.012, stdout="hello\n"
@@ -110,3 +110,18 @@ def test_numbers_are_written_for_people() -> None:
     ]  # fmt: skip
     assert [size(value) for value in (820, 1_400_000, 2_500_000_000)] == ["820 B", "1.4 MB", "2.5 GB"]
     assert (plural(1, "task"), plural(2, "task")) == ("1 task", "2 tasks")
+
+
+def test_a_terminal_without_unicode_gets_signs_that_it_has(monkeypatch: pytest.MonkeyPatch, passed: TestReport) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = io.BytesIO()
+    stream = io.TextIOWrapper(terminal, encoding="ascii", errors=READABLE)
+    console = ConsoleObserver(stream, live=True)
+    console.step_started("web", "converge")
+    console.host_event("web", "converge", "wéb1", "pushed")
+    console.step_ended("web", StepResult(step="converge", outcome="passed", duration=0.5))
+    console.run_ended("web", passed)
+    console.close()
+    stream.flush()
+    assert b"ok" in terminal.getvalue()
+    assert b"1.50 s -" in terminal.getvalue()

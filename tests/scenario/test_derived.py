@@ -160,6 +160,14 @@ def test_a_fixture_gets_one_platform_per_host_with_the_keys_it_asks_for(project:
     assert [outcome.host for outcome in scenario.verifier.expected_outcomes] == ["a"]
 
 
+@pytest.mark.parametrize(("driver", "image"), [("docker", "debian-12"), ("vagrant", "debian-12"), ("native", None)])
+def test_a_fixture_that_names_no_image_gets_the_drivers_usual_one(
+    project: Path, driver: str, image: str | None
+) -> None:
+    scenario = scenario_from_fixture("own", driver, fixture_settings(project, []))
+    assert {platform.image for platform in scenario.platforms} == {image}
+
+
 @pytest.mark.parametrize("suffix", ["json", "sh"])
 def test_a_fixture_brings_what_prepares_its_platforms(project: Path, suffix: str) -> None:
     settings = fixture_settings(project, [])

@@ -257,9 +257,15 @@ def test_the_newer_section_says_the_same(load: Load, files: Path) -> None:
             "driver: {name: docker}\nplatforms: [{name: a, mounts: [{type: npipe, target: /a}]}]",
             "platforms[0].mounts[0].type: should be",
         ),
-        ("driver: {name: podman}\nplatforms: [{name: a, rootless: true}]", "platforms[0].rootless: is not supported"),
+        (
+            "driver: {name: podman}\nplatforms: [{name: a, image: x, rootless: true}]",
+            "platforms[0].rootless: is not supported",
+        ),
         ("driver: {name: docker}\nplatforms: [{name: a, privileged: maybe}]", "should be true or false, not 'maybe'"),
-        ("driver: {name: docker}\nplatforms: [{name: a}, {name: a}]", "platforms[0] has this name, too"),
+        (
+            "driver: {name: docker}\nplatforms: [{name: a, image: x}, {name: a, image: x}]",
+            "platforms[0] has this name, too",
+        ),
         ("verifier: {name: goss}", "should be 'testinfra' or 'ansible', not 'goss'"),
         ("verifier: {direktory: x}", "verifier.direktory: unknown key; did you mean directory?"),
         ("dependency: {name: gilt}", "should be 'galaxy' or 'shell', not 'gilt'"),
@@ -270,7 +276,7 @@ def test_the_newer_section_says_the_same(load: Load, files: Path) -> None:
         ("provisioner: {config_options: {defaults: 3}}", "should be a mapping, not 3"),
         ("scenario: {test_sequence: [side_effect a.yml, converge b.yml]}", "the step converge takes no arguments"),
         (
-            "driver: {name: docker}\nplatforms: [{name: a, snapshot: [1]}]",
+            "driver: {name: docker}\nplatforms: [{name: a, image: x, snapshot: [1]}]",
             "platforms[0].snapshot: a list is neither true",
         ),
     ],
@@ -289,7 +295,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(load: Load, text: str, words
         ("provisioner: {playbooks: {convrege: x.yml}}", "no step of a playbook; did you mean converge?"),
         ("provisioner: {playbooks: {prepare: x.yml}}", "there is no file molecule/web/x.yml"),
         ("provisioner: {inventory: {hostvars: {}}}", "did you mean host_vars?"),
-        ("driver: {name: docker}\nplatforms: [{name: a, priviledged: true}]", "did you mean privileged?"),
+        ("driver: {name: docker}\nplatforms: [{name: a, image: x, priviledged: true}]", "did you mean privileged?"),
         ("ansible: {env: {A: b}}\nprovisioner: {env: {A: c}}", "ansible.env: provisioner.env takes its place"),
         (
             "driver: {name: vagrant, provider: {name: libvirt, options: {cpus: 1}}}\nplatforms: [{name: a, box: x}]",
@@ -325,7 +331,7 @@ def test_another_driver_by_option_takes_what_it_knows(load: Load) -> None:
 
 
 def test_drivers_may_mix(load: Load) -> None:
-    scenario = load("driver: {name: docker}\nplatforms: [{name: a}, {name: b, driver: native, network: host}]\n")
+    scenario = load("driver: {name: docker}\nplatforms: [{name: a, image: x}, {name: b, driver: native}]\n")
     assert [platform.driver for platform in scenario.platforms] == ["docker", "native"]
 
 
@@ -375,7 +381,7 @@ def test_a_base_config_lies_under_it(load: Load, project: Path) -> None:
     base = project / ".config/molecule/config.yml"
     base.parent.mkdir(parents=True)
     base.write_text("driver: {name: docker}\nprovisioner: {env: {A: base, B: base}}\n")
-    scenario = load("platforms: [{name: a}]\nprovisioner: {env: {A: own}}\n")
+    scenario = load("platforms: [{name: a, image: x}]\nprovisioner: {env: {A: own}}\n")
     assert (scenario.driver, scenario.provisioner.env) == ("docker", {"A": "own", "B": "base"})
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import registry
 from harness.errors import HarnessError, UsageError
 from harness.scenario import load_scenario, load_settings
 from harness.scenario.skeleton import init_scenario
@@ -36,11 +37,13 @@ def test_an_image_is_written_down(project: Path) -> None:
     assert scenario.platforms[0].image == 'a"b: $c'
 
 
-@pytest.mark.parametrize("driver", ["docker", "libvirt", "vagrant"])
-def test_drivers_that_need_an_image_get_one(project: Path, driver: str) -> None:
+@pytest.mark.parametrize("driver", ["default", "docker", "libvirt", "native", "ssh", "vagrant"])
+def test_a_driver_that_needs_an_image_gets_one(project: Path, driver: str) -> None:
+    registry.driver(driver)
     init_scenario(project, "web", driver=driver)
-    scenario = load_scenario(project, "web", settings=load_settings(project))
-    assert scenario.platforms[0].image == "debian-12"
+    (platform,) = load_scenario(project, "web", settings=load_settings(project)).platforms
+    assert platform.driver == driver
+    assert platform.image == ("debian-12" if driver in ("docker", "libvirt", "vagrant") else None)
 
 
 def test_nothing_is_overwritten(project: Path) -> None:

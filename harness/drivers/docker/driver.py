@@ -28,6 +28,12 @@ class DockerDriver(Driver):
         }
     )
     platform_options = DockerOptions
+    usual_image = "debian-12"
+
+    def check(self, spec: PlatformSpec) -> list[Problem]:
+        if spec.image or (isinstance(spec.options, DockerOptions) and spec.options.dockerfile):
+            return []
+        return [Problem("image", "a container needs an image", "`image: debian-12` is made here")]
 
     def diagnose(self) -> list[Problem]:
         from harness import daemon

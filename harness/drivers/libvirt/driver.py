@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.drivers.base import Capability, Driver, InstanceRecord, RunId, ScenarioRef
+from harness.drivers.base import Capability, Driver, InstanceRecord, PlatformSpec, RunId, ScenarioRef
 from harness.drivers.libvirt.options import LibvirtOptions
 from harness.errors import Problem
 
@@ -31,6 +31,12 @@ class LibvirtDriver(Driver):
         }
     )
     platform_options = LibvirtOptions
+    usual_image = "debian-12"
+
+    def check(self, spec: PlatformSpec) -> list[Problem]:
+        if spec.image:
+            return []
+        return [Problem("image", "a virtual machine needs an image", "`image: debian-12` is made here")]
 
     def diagnose(self) -> list[Problem]:
         from harness.drivers.libvirt import diagnosis

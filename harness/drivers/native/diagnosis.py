@@ -101,6 +101,8 @@ def cure(words: str) -> str:
     """What to do about the step that failed with these words."""
     if IN_A_CHROOT in words:
         return "run harness outside the chroot, or enter that tree as a container (docker, podman, systemd-nspawn)"
+    if "Too many open files" in words:
+        return "this process may open too few files: ulimit -n 1024"
     if os.geteuid() != 0:
         if _number(_MOST) == 0:
             return "user name spaces are switched off: sudo sysctl user.max_user_namespaces=15000; or run as root"

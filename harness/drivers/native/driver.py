@@ -29,6 +29,13 @@ class NativeDriver(Driver):
         capabilities: ClassVar[frozenset[Capability]] = frozenset({Capability.PARALLEL})
     platform_options = NativeOptions
 
+    def check(self, spec: PlatformSpec) -> list[Problem]:
+        options = spec.options
+        if isinstance(options, NativeOptions) and options.init == "systemd" and spec.image is None:
+            why = "the host's own units must not run twice"
+            return [Problem("init", "`init: systemd` needs an image", f"add `image: debian-12`: {why}")]
+        return []
+
     def diagnose(self) -> list[Problem]:
         if sys.platform == "linux":
             from harness.drivers.native import diagnosis

@@ -16,6 +16,7 @@ class SshDriver(Driver):
         {Capability.REBOOT, Capability.INIT_SYSTEM, Capability.PARALLEL}
     )
     platform_options = SshOptions
+    first_step = "say in molecule.yml where the machine is: `address`, `user`, `identity_file` (docs/ssh.md)"
 
     def diagnose(self) -> list[Problem]:
         if find_spec("asyncssh") is None:

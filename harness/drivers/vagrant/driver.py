@@ -6,7 +6,7 @@ import shutil
 from importlib.util import find_spec
 from typing import ClassVar
 
-from harness.drivers.base import Capability, Driver, InstanceRecord, RunId, ScenarioRef, Site
+from harness.drivers.base import Capability, Driver, InstanceRecord, PlatformSpec, RunId, ScenarioRef, Site
 from harness.drivers.vagrant.options import VagrantOptions
 from harness.errors import Problem
 
@@ -31,6 +31,15 @@ class VagrantDriver(Driver):
         }
     )
     platform_options = VagrantOptions
+    usual_image = "debian-12"
+
+    def check(self, spec: PlatformSpec) -> list[Problem]:
+        options = spec.options
+        if spec.image or not isinstance(options, VagrantOptions):
+            return []
+        if options.box or options.default_box or options.vagrantfile:
+            return []
+        return [Problem("box", "a machine needs a box", "`box: NAME`, or `image: debian-12`, which is made here")]
 
     def diagnose(self) -> list[Problem]:
         from harness.drivers.vagrant import pools, providers

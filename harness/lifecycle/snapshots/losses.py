@@ -52,13 +52,11 @@ def look(context: Context, folders: Mapping[str, Iterable[str]] | None = None) -
 
 def left_running(before: Mapping[str, Seen], *after: Mapping[str, Seen]) -> dict[str, Counter[str]]:
     """Processes that came with `prepare`, by platform and name. `after` is looked at several times: what is only
-    passing, the look itself included, has another id each time. The last look has their names: one that was started a
-    moment before the first may not have been the program yet."""
+    passing, the look itself included, has another id each time."""
     found = {}
     for name, then in before.items():
-        looks = [one[name].processes if name in one else {} for one in after]
-        ids = set.intersection(*map(set, looks)) - then.processes.keys()
-        found[name] = Counter(looks[-1][id] for id in ids)
+        ids = set.intersection(*(set(one[name].processes.items()) if name in one else set() for one in after))
+        found[name] = Counter(process for id, process in ids if id not in then.processes)
     return found
 
 
