@@ -35,6 +35,7 @@ from harness.errors import CompileFailed, HarnessError, Problem, ToolchainMissin
 from harness.models.results import CompilationResult, ResultsBy
 from harness.models.runner import Payload
 from harness.models.serde import StrictModel
+from harness.scratch import scratch
 
 KIND = "command"
 PLACEHOLDERS = {
@@ -180,8 +181,7 @@ class CommandCompiler(Compiler):
     @staticmethod
     def _unkept(store: Store, make: Maker, settings: CompileSettings) -> Entry:
         """Made anew; it lies under its own digest, so that what is the same is there once."""
-        with tempfile.TemporaryDirectory(prefix="harness-compile-") as name:
-            made = Path(name)
+        with scratch("compile") as made:
             info = make(made)
 
             def keep(folder: Path) -> Mapping[str, str]:
