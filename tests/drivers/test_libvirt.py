@@ -140,6 +140,14 @@ def test_strangers_are_left_alone(site: Site, guest: Instance, host: Hypervisor)
             domain.undefine()
 
 
+def test_one_daemon_by_two_names_is_one(site: Site, guest: Instance) -> None:
+    there = hypervisor.default_uri()
+    hypervisor.remember(there.replace("qemu:", "qemu+unix:", 1))
+    hypervisor.remember(there)
+    assert len(hypervisor.known()) == 2
+    assert [record.id for record in libvirt().instances()] == [guest.record.id]
+
+
 def test_stop_is_a_shutdown(site: Site, guest: Instance) -> None:
     """And not a loss of power: it has heard its button. It is the last that uses this guest."""
     site.wait_ready(guest, Deadline(READY))
