@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,7 +21,7 @@ COMPILERS = "harness.compilers"
 
 def names(group: str) -> list[str]:
     """Those that a user may choose: the fake driver, which proves nothing, is told of only where it is allowed."""
-    found = set(entry_points(group=group).names)
+    found = set(_points(group).names)
     return sorted(found if os.environ.get("HARNESS_FAKE") == "1" else found - {"fake"})
 
 
@@ -41,8 +42,14 @@ def compiler(choice: CompilerChoice | str) -> Compiler:
     return compiler_class(choice.name).configured(choice.options, choice.folder)
 
 
+@cache
+def _points(group: str) -> EntryPoints:
+    """Of all that is installed: a file for each package is read for them."""
+    return entry_points(group=group)
+
+
 def _load(group: str, kind: str, name: str) -> type:
-    found = entry_points(group=group, name=name)
+    found = _points(group).select(name=name)
     if not found:
         from harness.models.problems import nearest  # pydantic, which is not wanted for a name that is right
 

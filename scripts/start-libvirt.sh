@@ -14,6 +14,22 @@ case ${1:-} in
 *) die "unknown option: $1" "$(usage)" ;;
 esac
 
+# What libvirtd leaves to the first process it collects itself: libvirt takes a QEMU for gone when nobody has to collect
+# it any more, and a first process that is no init does that late, or never. It ends with the last of them.
+COLLECTING='
+import ctypes, os, sys
+if os.fork():
+    sys.exit()
+os.setsid()
+ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+os.spawnvp(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
+while True:
+    try:
+        os.wait()
+    except ChildProcessError:
+        break
+'
+
 answers() { as_root timeout 10 virsh --quiet --connect qemu:///system list >/dev/null 2>&1; }
 
 if answers; then
@@ -33,7 +49,7 @@ else
     # virtlogd writes the consoles' logs; without systemd nobody starts it when it is needed. Both leave for sessions of
     # their own: they shall outlive this script.
     as_root virtlogd --daemon
-    as_root libvirtd --daemon
+    as_root python3 -I -S -c "$COLLECTING" libvirtd --daemon </dev/null >/dev/null 2>&1
 fi
 for _ in $(seq 150); do
     if answers; then

@@ -109,9 +109,12 @@ def validate(names: tuple[str, ...]) -> int:
 @click.option("--force", is_flag=True, help="Replace files that say something else.")
 def generate(hosts: int | None, tasks: int, targets: tuple[str, ...], output: str | None, force: bool) -> None:
     """Make the fixture large_scale_plan for many hosts."""
-    manager = _manager()
-    count = hosts if hosts is not None else _settings().fixtures.max_hosts_for_testing
-    fixture = manager.generate_large_scale_fixture(count, [_target(text) for text in targets], tasks=tasks)
+    manager, settings = _manager(), _settings()
+    _refuse_to_generate(settings)
+    count = hosts if hosts is not None else settings.fixtures.max_hosts_for_testing
+    named = targets or [f"{one.arch}-{one.os}" for one in settings.platforms.default_targets]
+    wanted = [_target(text) for text in named]
+    fixture = manager.generate_large_scale_fixture(count, wanted, tasks=tasks)
     if output == "-":
         click.echo(json.dumps(fixture.execution_plan, indent=1, ensure_ascii=False))
         return
@@ -150,6 +153,15 @@ def _settings() -> Settings:
     except UsageError:
         project = Path.cwd()
     return load_settings(project, {})
+
+
+def _refuse_to_generate(settings: Settings) -> None:
+    """Raises UsageError where the settings forbid it."""
+    if not settings.fixtures.generate_large_scale:
+        from harness.errors import UsageError
+
+        name = "fixtures.generate_large_scale"
+        raise UsageError(f"{name} is false ({settings.origin(name)})", hint="set it to true, or leave it out")
 
 
 def _target(text: str) -> TargetPlatform:

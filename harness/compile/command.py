@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from glob import glob
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, ClassVar, Literal, Self
@@ -34,6 +35,7 @@ from harness.errors import CompileFailed, HarnessError, Problem, ToolchainMissin
 from harness.models.results import CompilationResult, ResultsBy
 from harness.models.runner import Payload
 from harness.models.serde import StrictModel
+from harness.scratch import scratch
 
 KIND = "command"
 PLACEHOLDERS = {
@@ -179,8 +181,7 @@ class CommandCompiler(Compiler):
     @staticmethod
     def _unkept(store: Store, make: Maker, settings: CompileSettings) -> Entry:
         """Made anew; it lies under its own digest, so that what is the same is there once."""
-        with tempfile.TemporaryDirectory(prefix="harness-compile-") as name:
-            made = Path(name)
+        with scratch("compile") as made:
             info = make(made)
 
             def keep(folder: Path) -> Mapping[str, str]:
@@ -287,16 +288,9 @@ class _MadeOf:
 def _digests(patterns: Iterable[str], folder: Path) -> Iterator[tuple[str, str]]:
     """Name and sha256 of every file that is meant. Raises CompileFailed for a pattern that means none."""
     for pattern in patterns:
-        anchor = Path(pattern)
-        base, relative = (
-            (Path(anchor.anchor), str(anchor.relative_to(anchor.anchor)))
-            if anchor.is_absolute()
-            else (
-                folder,
-                pattern,
-            )
-        )
-        named = sorted(base.glob(relative))
+        # Path.glob takes neither an absolute pattern nor `.`.
+        meant = glob(pattern, root_dir=folder, recursive=True, include_hidden=True)  # noqa: PTH207
+        named = sorted(folder / name for name in meant)
         files = [file for one in named for file in (sorted(one.rglob("*")) if one.is_dir() else [one])]
         found = [(str(file), sha256_of(file)) for file in files if file.is_file()]
         if not found:

@@ -12,7 +12,9 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
@@ -31,6 +33,7 @@ from harness.compile.rustle_plan import Deployment, rustle_plan
 from harness.compile.store import Store, locked, sha256_of
 from harness.compile.targets import host_target, known_target
 from harness.compile.tool import ToolRun, run_tool
+from harness.compile.toolchain import described
 from harness.errors import CompileFailed, HarnessError, Problem, ToolchainMissing
 from harness.models.results import CompilationResult
 from harness.models.runner import Payload
@@ -99,6 +102,18 @@ class RustleDeploy(Compiler):
             raise ToolchainMissing("no rustle-deploy is named", hint=_NAME_ONE)
         return require_program(where_is(self._options.path, self._folder), "rustle-deploy (path)")
 
+    def warm_up(self) -> None:
+        with suppress(HarnessError):
+            self._rustc()
+
+    def _rustc(self) -> str:
+        """Which compiler it is that cargo will call; asked where its work will be, since rustup's choice depends on
+        the folder."""
+        rustc = shutil.which("rustc")
+        if rustc is None:
+            raise ToolchainMissing("rustc: not on PATH", hint=_INSTALL_RUST)
+        return _asked(rustc, tuple(sorted({**os.environ, **self._options.environment}.items())))
+
     def plan(self, payload: Payload, target: str) -> bytes:
         """Exactly what it is given for this slice."""
         deployment = Deployment(target=target, nonce="", delete_itself=self._options.delete_itself)
@@ -123,6 +138,7 @@ class RustleDeploy(Compiler):
             "optimization": optimization,
             "target": target,
             "environment": json.dumps(_environment(self._options.environment, target), sort_keys=True),
+            "rustc": self._rustc(),
         }
 
         def make(folder: Path) -> Mapping[str, str]:
@@ -149,6 +165,11 @@ class RustleDeploy(Compiler):
                 f"rustle-deploy is driven for this machine's own target only ({host_target()}), not for {target}",
                 hint="other targets want their own OpenSSL and linker",
             )
+
+
+@cache
+def _asked(rustc: str, environment: tuple[tuple[str, str], ...]) -> str:
+    return described(Path(rustc), cache_dir(), dict(environment))
 
 
 def _missing() -> list[str]:

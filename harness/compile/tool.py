@@ -40,7 +40,8 @@ class ToolRun:
 def run_tool(run: ToolRun) -> int:
     """Its exit status. Raises CompileFailed when it cannot be started or does not end in time, and Interrupted."""
     expired = threading.Event()
-    with _start(run) as process, _guarded(process):
+    with _guard() as guard, _start(run) as process:
+        guard(process.pid)
 
         def expire() -> None:
             expired.set()
@@ -91,16 +92,22 @@ def _start(run: ToolRun) -> subprocess.Popen[str]:
 
 
 @contextlib.contextmanager
-def _guarded(process: subprocess.Popen[str]) -> Iterator[None]:
+def _guard() -> Iterator[Callable[[int], None]]:
     """Even after SIGKILL to this process the tool, and the compilers below it, do not go on for nobody: the end of
-    this process is the end of what the guard reads."""
+    this process is the end of what the guard reads. It is there before the tool, whose pid it is then told."""
     if sys.platform == "win32":
-        yield
+        yield lambda pid: None
         return
-    argv = ["/bin/sh", "-c", 'read -r _; kill -9 "-$1"', "guard", str(process.pid)]
+    argv = ["/bin/sh", "-c", 'read -r pid && { read -r _; kill -9 "-$pid"; }']
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as guard:
+        assert guard.stdin
+        pipe = guard.stdin.fileno()
+
+        def tell(pid: int) -> None:
+            os.write(pipe, b"%d\n" % pid)
+
         try:
-            yield
+            yield tell
         finally:
             guard.kill()
 

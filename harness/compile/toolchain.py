@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +60,16 @@ def find_toolchain(crate: Path) -> Toolchain:
     if not refused:
         raise ToolchainMissing(f"{need} is needed and cargo with rustc is not on PATH", hint=INSTALL_RUST)
     raise ToolchainMissing(f"{need} is needed: {'; '.join(refused)}", hint=INSTALL_RUST)
+
+
+def described(rustc: Path, cwd: Path, env: Mapping[str, str] | None = None) -> str:
+    """All that it says of itself: version, commit, host and LLVM. `env` is its whole environment. Raises
+    ToolchainMissing."""
+    asked = _run([str(rustc), "-vV"], cwd, env)
+    if asked.returncode != 0 or not asked.stdout.strip():
+        words = (asked.stderr.strip() or asked.stdout.strip() or f"exit {asked.returncode}").splitlines()[-1]
+        raise ToolchainMissing(f"{rustc} does not work: {words}", hint=INSTALL_RUST)
+    return asked.stdout
 
 
 def minimum_version(crate: Path) -> tuple[int, ...]:
@@ -122,20 +132,20 @@ def _candidates() -> Iterator[tuple[Path, Path]]:
 
 
 def _ask(cargo: Path, rustc: Path, cwd: Path) -> Toolchain:
-    asked = _run([str(rustc), "-vV"], cwd)
-    lines = dict(line.split(": ", 1) for line in asked.stdout.splitlines() if ": " in line)
+    told = described(rustc, cwd)
+    lines = dict(line.split(": ", 1) for line in told.splitlines() if ": " in line)
     release = release_of(lines.get("release", ""))
-    if asked.returncode != 0 or not release:
-        words = (asked.stderr.strip() or asked.stdout.strip() or f"exit {asked.returncode}").splitlines()[-1]
-        raise ToolchainMissing(f"{rustc} does not work: {words}")
-    return Toolchain(cargo, rustc, asked.stdout.splitlines()[0], release, lines.get("host", ""))
+    if not release:
+        raise ToolchainMissing(f"{rustc} does not work: it says {told.splitlines()[-1]}")
+    return Toolchain(cargo, rustc, told.splitlines()[0], release, lines.get("host", ""))
 
 
-def _run(argv: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+def _run(argv: list[str], cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             argv,
             cwd=cwd,
+            env=env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

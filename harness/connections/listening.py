@@ -8,14 +8,13 @@ import errno
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 assert sys.platform != "win32"
 
 from harness.errors import PortTaken, TransportFailed
 from harness.sandbox.command import program
+from harness.scratch import scratch
 
 _SECONDS = 20.0
 _TAKEN = 98
@@ -76,8 +75,8 @@ def _by_child(pid: int, start_time: int, port: int, label: str) -> socket.socket
 @contextlib.contextmanager
 def on_file() -> Iterator[tuple[socket.socket, str]]:
     """On a socket file that this user alone can open, and its path: where a forward may end."""
-    with tempfile.TemporaryDirectory(prefix="harness-") as folder, socket.socket(socket.AF_UNIX) as listening:
-        path = str(Path(folder) / "listener")
+    with scratch("listen") as folder, socket.socket(socket.AF_UNIX) as listening:
+        path = str(folder / "s")  # short: 108 bytes, unix(7)
         listening.bind(path)
         listening.listen()
         yield listening, path

@@ -9,9 +9,11 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from shlex import quote
+from socket import socket
 
 assert sys.platform != "win32"
 
+from harness.connections.carrying import carried
 from harness.connections.channel import Channel, ChannelClosed
 from harness.connections.ending import KILL_BELOW, KILL_SESSION, SIGNAL_GROUP
 from harness.connections.posix import PosixConnection
@@ -47,6 +49,9 @@ class SerialConnection(PosixConnection):
         kind = SerialTerminal if pty else SerialProcess
         line = self._lines.open()
         return kind(self, line, self._exports + text, self.label, description, self.why_gone, stdin=stdin or pty)
+
+    def listen(self, port: int) -> AbstractContextManager[socket]:
+        return carried(self, port)
 
     def kill_below(self, pid: int) -> None:
         self._quietly(KILL_BELOW, pid)

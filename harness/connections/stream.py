@@ -79,6 +79,13 @@ class StreamProcess(Process):
                 self._out.clear()
                 yield piece
 
+    def chunk(self, until: float | None = None, *, also: int | None = None) -> bytes | None:
+        """What has come on stdout; nothing when `until` passed or `also` can be read first. None once it has ended."""
+        more = self._pump(until, also=also)
+        piece = bytes(self._out)
+        self._out.clear()
+        return piece if more or piece else None
+
     def write(self, data: bytes) -> None:
         left = memoryview(data)
         while left:

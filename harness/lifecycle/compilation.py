@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 from harness import registry
 from harness.compile.base import Compiler, CompileSettings
@@ -13,17 +13,20 @@ from harness.compile.inspect import check_binary
 from harness.connections.base import Connection
 from harness.deadline import Deadline
 from harness.deploy.decide import Decision
-from harness.errors import HarnessError, InvalidInput
+from harness.errors import HarnessError, InvalidInput, Problem
 from harness.lifecycle.binaries import Binaries
 from harness.lifecycle.context import Context
 from harness.lifecycle.crew import Outcome
 from harness.lifecycle.failures import StepFailed, all_done, describe, describe_all, raise_defects
 from harness.lifecycle.plans import CheckedPlan, payloads_of
-from harness.models.config import SSHFallback
+from harness.models.config import BinaryOnly, Hybrid, SSHFallback
 from harness.models.facts import Facts
 from harness.models.results import CompilationResult
 from harness.models.runner import Payload
 from harness.models.scenario import CompilerChoice
+
+_STRICT = (BinaryOnly(), Hybrid())
+"""Strategies under which a platform without its binary has failed."""
 
 
 def compile_plan(
@@ -63,6 +66,43 @@ def compile_plan(
     compiled, failures = _compiled(context, payloads, targets, outcome)
     of_host = {host: payload for payload in payloads for host in payload.run_on}
     return Binaries(frozenset(hosts), of_host, decisions, compiled, failures, compiler.honours().parts)
+
+
+def require_compiler(context: Context, checked: CheckedPlan) -> None:
+    """Before anything is made: that the compiler can work here for each platform which has to have a binary, as far as
+    the scenario says what that platform will be. Raises StepFailed (stage compile)."""
+    from harness.deploy.known import decide_all, expected_facts
+
+    compiler = _compiler(context, checked.compiler)
+    strict = {
+        host: strategy for host in context.fleet.specs if (strategy := context.scenario.strategy(host)) in _STRICT
+    }
+    facts = {host: expected_facts(context.fleet.specs[host]) for host in strict}
+    problems = cache(partial(_problems, compiler))
+    hindered = [host for host in strict if problems(facts[host])]
+    if not hindered:
+        return
+    try:
+        payloads = payloads_of(context.scenario, checked, hindered, list(context.secrets))
+    except HarnessError as error:
+        raise StepFailed(describe(error), outcome="error", stage="compile") from error
+    decisions = decide_all(payloads, {host: strict[host] for host in hindered}, facts, compiler)
+    told = {
+        host: InvalidInput(f"the compiler {checked.compiler.name} cannot work here", problems(facts[host]))
+        for host, decision in decisions.items()
+        if decision.method in ("binary", "hybrid")
+    }
+    if told:
+        raise StepFailed(describe_all(told), outcome="error", stage="compile")
+
+
+def _problems(compiler: Compiler, facts: Facts) -> tuple[Problem, ...]:
+    from harness.compile import target_for
+
+    try:
+        return tuple(compiler.diagnose(target_for(facts)))
+    except HarnessError as error:
+        return (Problem("", error.message, error.hint),)
 
 
 def _tell(context: Context, decisions: Mapping[str, Decision], step: str) -> None:

@@ -101,9 +101,9 @@ class Context:
     binaries: dict[Path, Binaries] = field(default_factory=dict)
     """What was compiled of them."""
     standby: Standby | None = None
+    """A pytest that loads ahead of the verify step."""
     compiler: Compiler | None = None
     """The scenario's own; None where the run compiles nothing."""
-    """A pytest that loads ahead of the verify step."""
 
     @property
     def hosts(self) -> list[str]:

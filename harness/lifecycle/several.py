@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from harness.errors import HarnessError, InvalidInput, Problem, UsageError
-from harness.lifecycle.context import RunOptions
+from harness.lifecycle.context import DestroyPolicy, RunOptions
 from harness.lifecycle.events import Observer
 from harness.lifecycle.run import CannotRun, perform
+from harness.lifecycle.sequence import TRANSIENT
+from harness.lifecycle.shared import Shared, as_guest, has_work, host_of
 from harness.models.results import TestReport, Warning
 from harness.models.scenario import Scenario
 from harness.scenario import Overrides, Settings, find_project, load_scenario, select_scenarios
@@ -30,10 +33,12 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """`named`: asked for by its own name, so that it may not be skipped."""
+    """`named`: asked for by its own name, so that it may not be skipped. `host`: the scenario that makes and destroys
+    the platforms for it, where its state is shared."""
 
     scenario: Scenario
     named: bool
+    host: Scenario | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +78,22 @@ def choose(selection: Selection, settings: Settings) -> list[Chosen]:
     )
     chosen: list[Chosen] = []
     problems: list[Problem] = []
+    load = partial(load_scenario, project, settings=settings, overrides=selection.overrides)
     for name in names:
         try:
-            scenario = load_scenario(project, name, settings=settings, overrides=selection.overrides)
+            scenario = load(name)
+            host = host_of(scenario, load)
         except InvalidInput as error:
             found = error.problems or [Problem(name, error.message)]
             problems += [problem for problem in found if problem not in problems]  # they may share a file
             continue
         if selection.category is None or scenario.category == selection.category:
             chosen.append(
-                Chosen(scenario, named=name in (selection.names or (["default"] if not _wide(selection) else [])))
+                Chosen(
+                    scenario,
+                    named=name in (selection.names or (["default"] if not _wide(selection) else [])),
+                    host=host,
+                )
             )
     if problems:
         raise InvalidInput("scenarios" if len(names) > 1 else f"scenario {names[0]!r}", problems)
@@ -138,23 +149,37 @@ def perform_all(
 
     With a single scenario its error is raised.
     """
-    verdicts: list[Verdict] = []
-    for one in chosen:
+
+    def run(one: Chosen, verb: str) -> Verdict:
         name = one.scenario.name
         try:
             result = perform(one.scenario, verb, options, observer)
-            verdicts.append(Verdict(name, result.exit_code, result.report))
+            return Verdict(name, result.exit_code, result.report)
         except CannotRun as error:
             if one.named:
-                verdicts.append(_erred(name, error, on_error))
-            else:
-                on_skip(name, error.message)
-                verdicts.append(Verdict(name, 0, reason=error.message, skipped=True))
+                return _erred(name, error, on_error)
+            on_skip(name, error.message)
+            return Verdict(name, 0, reason=error.message, skipped=True)
         except HarnessError as error:
-            verdicts.append(_erred(name, error, on_error))
-        if verdicts[-1].code == 130:
+            return _erred(name, error, on_error)
+
+    shared = Shared.of((one.host for one in chosen), verb)
+
+    def by_host(host: Scenario, verb: str) -> Verdict:
+        return replace(run(Chosen(host, named=True), verb), scenario=f"{host.name}: {verb}", report=None)
+
+    verdicts = [by_host(host, "create") for host in shared.making]
+    for one in chosen if all(verdict.code == 0 for verdict in verdicts) else ():
+        guest = one if one.host is None else replace(one, scenario=as_guest(one.scenario))
+        if one.host is None or has_work(one.scenario, verb):
+            verdicts.append(run(guest, verb))
+        if verdicts and verdicts[-1].code == 130:
             break
-    return verdicts
+    failed = any(verdict.code for verdict in verdicts)
+    kept = verb in TRANSIENT and (
+        options.destroy is DestroyPolicy.NEVER or (options.destroy is DestroyPolicy.PASSING and failed)
+    )
+    return verdicts + [by_host(host, "destroy") for host in shared.unmaking if not kept]
 
 
 def _erred(name: str, error: HarnessError, on_error: Callable[[HarnessError], None]) -> Verdict:

@@ -55,6 +55,8 @@ class Dependency:
 class AnsibleSettings:
     """How Ansible is run, as Molecule's `provisioner` says it; all paths absolute."""
 
+    shared_state: bool = False
+    """The scenario `default` makes and destroys the platforms of all (harness.lifecycle.shared)."""
     playbooks: dict[str, Path] = field(default_factory=dict)
     """By step (`create`, `prepare`, `converge`, `side_effect`, `verify`, `cleanup`, `destroy`); those that exist."""
     config_options: dict[str, dict[str, JsonValue]] = field(default_factory=dict)

@@ -6,10 +6,14 @@ import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from harness.models.plan import Handler, Task
 from harness.models.problems import Keys
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +33,6 @@ class Parser:
     """Parses each distinct text once."""
 
     def __init__(self) -> None:
-        from jinja2 import Environment
-
-        self._environment = Environment(autoescape=False)
         self._known: dict[str, Finding] = {}
 
     def template(self, text: str) -> Finding:
@@ -66,7 +67,7 @@ class Parser:
             with warnings.catch_warnings():
                 # Python warns of '\d' in a string; Jinja and the runner take it as it stands.
                 warnings.simplefilter("ignore")
-                tree = self._environment.parse(text)
+                tree = _environment().parse(text)
                 calls = list(tree.find_all(nodes.Call)) if "secret" in text else []
         except TemplateError as error:
             return Finding(f"is no valid Jinja: {error.message}")
@@ -84,6 +85,13 @@ class Parser:
                 else:
                     unnamed = True
         return Finding(None, tuple(secrets), unnamed)
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment
+
+    return Environment(autoescape=False)
 
 
 def is_template(text: str) -> bool:

@@ -69,6 +69,7 @@ class AnsibleReader:
         arguments = newer.executor.args.ansible_playbook if newer else []
         ephemeral = Path(environment["MOLECULE_EPHEMERAL_DIRECTORY"])
         return AnsibleSettings(
+            shared_state=self.file.shared_state and self.driver == DELEGATED,
             playbooks=self._playbooks(),
             config_options=section.config_options or (newer.cfg if newer else {}),
             connection_options=section.connection_options,
@@ -187,9 +188,9 @@ class AnsibleReader:
             for old, new in _TWICE.items():
                 if old in self.file.provisioner.model_fields_set and new in newer.model_fields_set:
                     self._warn(("ansible", new), f"provisioner.{old} takes its place, as in Molecule")
-        if self.file.shared_state:
-            words = "is not supported: each scenario makes and destroys its own platforms"
-            self._problem(("shared_state",), words)
+        if self.file.shared_state and self.driver != DELEGATED:
+            words = f"with the driver {self.driver} each scenario makes and destroys platforms of its own"
+            self._warn(("shared_state",), words)
 
     def _tell_of_unknown_keys(self) -> None:
         """Molecule lets them pass in silence; a misspelt one deserves a word."""

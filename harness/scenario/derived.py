@@ -22,7 +22,7 @@ from harness.models.problems import Keys, path_text, problems_of, shown
 from harness.models.scenario import Provisioner, Scenario, Verifier
 from harness.scenario.file import DriverSection, PlatformSection
 from harness.scenario.outcomes import Outcomes, check_outcomes, impossible, misspelt, near_misses
-from harness.scenario.platforms import ALIASES, PlatformReader
+from harness.scenario.platforms import ALIASES, PlatformReader, with_settings
 from harness.scenario.sequences import DEFAULTS
 from harness.scenario.settings import Settings
 from harness.scenario.source import display, is_file
@@ -104,7 +104,7 @@ def _scenario(
     return Scenario(
         ref=ref,
         driver=platforms[0].driver if platforms else "native",
-        platforms=tuple(platforms),
+        platforms=with_settings(platforms, settings),
         provisioner=provisioner,
         verifier=verifier,
         sequences=dict(DEFAULTS),

@@ -19,6 +19,8 @@ from harness.scenario.source import display, is_file, is_folder, read_text
 from harness.scenario.yaml_reader import read_yaml
 
 BASE_CONFIG = Path(".config/molecule/config.yml")
+SHARED = ".shared"
+"""The ephemeral folder of all scenarios with `shared_state`; no scenario's name begins with a dot."""
 COLLECTION_CONFIG = Path(COLLECTION) / "config.yml"
 ENV_FILE = ".env.yml"
 
@@ -50,9 +52,14 @@ def read_layers(ref: ScenarioRef, overrides: Overrides) -> Layers:
     project, directory = ref.project, ref.directory
     env_file = overrides.env_file or (project / ENV_FILE if is_file(project / ENV_FILE) else None)
     own = _molecule_variables(ref, env_file)
-    environment = {**own, **os.environ, **(_read_env_file(env_file) if env_file else {})}
+    theirs = {**os.environ, **(_read_env_file(env_file) if env_file else {})}
     files = [*_base_configs(project, overrides), directory / FILE]
+    environment = {**own, **theirs}
     layers = _combined(files, environment)
+    if layers.root.find(("shared_state",)).value is True:
+        own = _molecule_variables(ref, env_file, ephemeral=SHARED)
+        environment = {**own, **theirs}
+        layers = _combined(files, environment)
     late = _late_variables(layers.root, directory)
     if layers.unset & late.keys():
         layers = _combined(files, late | environment)
@@ -123,19 +130,19 @@ def _read_env_file(path: Path) -> dict[str, str]:
     return values
 
 
-def _molecule_variables(ref: ScenarioRef, env_file: Path | None) -> dict[str, str]:
+def _molecule_variables(ref: ScenarioRef, env_file: Path | None, *, ephemeral: str | None = None) -> dict[str, str]:
     """Molecule's own (its config.Config.env), those that do not hang on the file's content."""
-    ephemeral = ref.project / ".harness" / "ephemeral" / flat_name(ref.name)
+    folder = ref.project / ".harness" / "ephemeral" / (ephemeral or flat_name(ref.name))
     return {
         "MOLECULE_DEBUG": "False",
         "MOLECULE_FILE": str(ref.directory / FILE),
         "MOLECULE_ENV_FILE": str(env_file or ""),
-        "MOLECULE_STATE_FILE": str(ephemeral / "state.yml"),
-        "MOLECULE_INVENTORY_FILE": str(ephemeral / "inventory" / "ansible_inventory.yml"),
-        "MOLECULE_EPHEMERAL_DIRECTORY": str(ephemeral),
+        "MOLECULE_STATE_FILE": str(folder / "state.yml"),
+        "MOLECULE_INVENTORY_FILE": str(folder / "inventory" / "ansible_inventory.yml"),
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(folder),
         "MOLECULE_SCENARIO_DIRECTORY": str(ref.directory),
         "MOLECULE_PROJECT_DIRECTORY": str(ref.project),
-        "MOLECULE_INSTANCE_CONFIG": str(ephemeral / "instance_config.yml"),
+        "MOLECULE_INSTANCE_CONFIG": str(folder / "instance_config.yml"),
         "MOLECULE_SCENARIO_NAME": ref.name,
     }
 

@@ -41,7 +41,7 @@ from harness.scenario.inventory import InventoryReader, with_groups
 from harness.scenario.layers import Layers, Overrides, read_layers
 from harness.scenario.molecule_file import AnsibleFile
 from harness.scenario.nodes import Node
-from harness.scenario.platforms import PlatformReader
+from harness.scenario.platforms import PlatformReader, with_settings
 from harness.scenario.project import FILE, scenario_directory
 from harness.scenario.sequences import sequences_of, step_fault
 from harness.scenario.settings import Settings
@@ -247,7 +247,7 @@ class _Loader:
         return Scenario(
             ref=self.ref,
             driver=driver,
-            platforms=platforms,
+            platforms=with_settings(platforms, self.settings),
             provisioner=provisioner,
             verifier=verifier,
             sequences=sequences_of(file.scenario),

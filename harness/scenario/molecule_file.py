@@ -135,7 +135,9 @@ class AnsibleFile(CommonFile):
     verifier: Annotated[MoleculeVerifier, BeforeValidator(_none_is_empty)] = Field(default_factory=MoleculeVerifier)
     prerun: bool = Field(default=True, description="make the project's own role or collection known to Ansible")
     role_name_check: Literal[0, 1, 2] = Field(default=0, description="0: its name must be one for Galaxy; 1: warn")
-    shared_state: bool = Field(default=False, description="Molecule's; refused")
+    shared_state: bool = Field(
+        default=False, description="the scenario default makes and destroys the platforms of all"
+    )
 
     @field_validator("platforms", mode="before")
     @classmethod

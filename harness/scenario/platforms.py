@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from harness.errors import HarnessError, Problem, UsageError
 from harness.models.problems import Keys, problems_of, shown, unknown
 from harness.models.serde import StrictModel
 from harness.scenario.file import DriverSection, PlatformSection
+from harness.scenario.settings import Settings
 
 MAX_NAME = 63
 """One label of a host name (RFC 1123 section 2.1); Linux allows 64 for the whole (HOST_NAME_MAX)."""
@@ -157,6 +158,18 @@ class PlatformReader:
     def _add(self, *problems: Problem) -> None:
         """The same fault of a default shows at every platform: once is enough."""
         self.problems += [problem for problem in problems if problem not in self.problems]
+
+
+def with_settings(specs: Iterable[PlatformSpec], settings: Settings) -> tuple[PlatformSpec, ...]:
+    """With what the settings say where a platform is silent: when its image is pulled."""
+    pull = {"Always": "always", "Never": "never"}.get(settings.docker.image_pull_policy)
+    return tuple(_pulled(spec, pull) if pull and spec.driver == "docker" else spec for spec in specs)
+
+
+def _pulled(spec: PlatformSpec, pull: str) -> PlatformSpec:
+    if spec.options is None or "pull" in spec.options.model_fields_set:
+        return spec
+    return replace(spec, options=spec.options.model_copy(update={"pull": pull}))
 
 
 def _names(model: type[StrictModel]) -> list[str]:

@@ -20,6 +20,15 @@ FILES = ("harness.toml", "tests/e2e.toml")
 """The first that exists is read; the second is what specification 110 calls it."""
 
 DEFAULT = "default"
+_ONE_BY_ONE = "scenarios run one after another, their platforms side by side (`harness.workers`)"
+_OWN_NAMES = "a network bears the names of its scenario and run, so that two runs never meet"
+_ONE_CLOCK = "a container is waited for as long as its scenario has time (`scenario.timeout_seconds`)"
+WITHOUT_EFFECT = {
+    "e2e_testing.max_parallel_tests": _ONE_BY_ONE,
+    "docker.network_name": _OWN_NAMES,
+    "docker.container_timeout_seconds": _ONE_CLOCK,
+}
+"""What specification 110 has and nothing here needs: read, so that its files can be, and told where it is set."""
 
 
 class HarnessSettings(StrictModel):
@@ -30,18 +39,18 @@ class HarnessSettings(StrictModel):
 
 class TestingSettings(StrictModel):
     default_timeout_seconds: Positive = Field(default=300, description="of a scenario that names none")
-    max_parallel_tests: Whole = Field(default=4, description="scenarios run side by side by `harness test`")
+    max_parallel_tests: Whole = Field(default=4, description=f"without effect: {_ONE_BY_ONE}")
     cleanup_on_failure: bool = Field(default=True, description="destroy a failed test's platforms")
     preserve_artifacts: bool = Field(default=True, description="keep logs and collected files of a failed test")
 
 
 class DockerSettings(StrictModel):
-    network_name: Text = Field(default="rustle-deploy-e2e", description="prefix of the networks it makes")
+    network_name: Text = Field(default="rustle-deploy-e2e", description=f"without effect: {_OWN_NAMES}")
     image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = Field(
-        default="IfNotPresent", description="of images"
+        default="IfNotPresent", description="of images whose platform does not say `pull`"
     )
     cleanup_containers: bool = Field(default=True, description="remove containers once a test has ended")
-    container_timeout_seconds: Positive = Field(default=300, description="until a container is ready")
+    container_timeout_seconds: Positive = Field(default=300, description=f"without effect: {_ONE_CLOCK}")
 
 
 class PerformanceSettings(StrictModel):
@@ -57,7 +66,9 @@ class Target(StrictModel):
 
 
 class PlatformsSettings(StrictModel):
-    default_targets: list[Target] = Field(default_factory=list, description="compiled for where none is named")
+    default_targets: list[Target] = Field(
+        default_factory=list, description="of a generated fixture where no --target is named"
+    )
 
 
 class SnapshotsSettings(StrictModel):
@@ -67,7 +78,7 @@ class SnapshotsSettings(StrictModel):
 
 class FixturesSettings(StrictModel):
     fixtures_dir: Path | None = Field(default=None, description="absent: the ones that come with the harness")
-    generate_large_scale: bool = Field(default=True, description="make large fixtures when they are asked for")
+    generate_large_scale: bool = Field(default=True, description="whether `harness fixtures generate` may make one")
     max_hosts_for_testing: Whole = Field(default=100, description="of a generated fixture")
 
 
@@ -88,9 +99,14 @@ class Settings(StrictModel):
         """Of `section.key`: `default`, `harness.toml:4`, `environment HARNESS_WORKERS` or `option --workers`."""
         return self._origins.get(name, DEFAULT)
 
+    def _told(self, name: str) -> str:
+        origin = self.origin(name)
+        set_in_vain = name in WITHOUT_EFFECT and origin != DEFAULT
+        return f"{origin}, without effect: {WITHOUT_EFFECT[name]}" if set_in_vain else origin
+
     def rows(self) -> list[tuple[str, str, str]]:
         """Every setting as (name, value, origin), the way `harness doctor --settings` shows them."""
-        rows = [(name, _shown(value), self.origin(name)) for name, value in _values(self)]
+        rows = [(name, _shown(value), self._told(name)) for name, value in _values(self)]
         return [*rows, *((name, os.environ.get(name) or "-", _ENVIRONMENT_ONLY[name]) for name in _ENVIRONMENT_ONLY)]
 
 

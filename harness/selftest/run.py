@@ -27,6 +27,7 @@ from harness.lifecycle.signals import Signals
 from harness.models.scenario import Scenario
 from harness.models.selftest import Accusation, Catch, MutantOutcome, SelftestReport
 from harness.scenario import load_scenario, load_settings, scenario_from_fixture
+from harness.scratch import scratch
 from harness.selftest.catalogue import MUTANTS, Mutant
 from harness.selftest.session import Session
 from harness.selftest.stub import MutantStubs
@@ -83,8 +84,7 @@ def _selftest(options: SelftestOptions) -> SelftestReport:
 @contextmanager
 def _project() -> Iterator[Path]:
     """A project of its own, with a secret that nobody has seen before: nothing is left beside the user's."""
-    with tempfile.TemporaryDirectory(prefix="harness-selftest-") as folder:
-        project = Path(folder)
+    with scratch("selftest") as project:
         shutil.copytree(data_dir("fixtures") / "selftest" / "molecule", project / "molecule")
         (project / "molecule" / "files" / "token").write_text(f"token-{secrets.token_hex(8)}", encoding="utf-8")
         yield project

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from harness.lifecycle.steps.verify import job_of
 from harness.models.results import Failed
 from harness.models.scenario import Scenario
 from harness.models.selftest import Catch
+from harness.scratch import scratch
 from harness.selftest.forge import Forge, Order, written
 from harness.verify.conduct.catalogue import SECOND_RUN
 from harness.verify.here import judge
@@ -48,13 +48,13 @@ class Session:
     def run(self) -> list[Catch]:
         """All that accused the runner. Raises HarnessError for what has nothing to do with it."""
         run = new_run(self.scenario, "test", RunOptions(snapshots=False, checks=self.checks), Silent())
-        with tempfile.TemporaryDirectory(prefix="harness-selftest-") as folder, run.opened() as (opened, _):
+        with scratch("selftest") as folder, run.opened() as (opened, _):
             context = replace(opened, cancellation=self.cancellation)
             with _destroyed(context):
                 for step in ("create", "prepare"):
                     if failure := _do(context, step):
                         raise HarnessError(f"{step}: {failure.reason}")
-                self._compile(context, Path(folder))
+                self._compile(context, folder)
                 # How long platforms take to be made says nothing about a runner.
                 deadline = Deadline(self.timeout or context.scenario.timeout_seconds)
                 return list(_catches(replace(context, deadline=deadline)))

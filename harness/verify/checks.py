@@ -107,7 +107,9 @@ def present(path: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _OfPath(Question):
+class OfPath(Question):
+    """About what lies at a path."""
+
     path: str
 
     @property
@@ -119,7 +121,7 @@ class _OfPath(Question):
 
 
 @dataclass(frozen=True, slots=True)
-class FileExists(_OfPath):
+class FileExists(OfPath):
     """An entry of that name exists, whatever its kind; a symbolic link that leads nowhere exists."""
 
     wanted: bool
@@ -140,7 +142,7 @@ class FileExists(_OfPath):
 
 
 @dataclass(frozen=True, slots=True)
-class FileMode(_OfPath):
+class FileMode(OfPath):
     """The permission bits, set-uid, set-gid and sticky included, of what the path leads to."""
 
     mode: int
@@ -155,7 +157,7 @@ class FileMode(_OfPath):
 
 
 @dataclass(frozen=True, slots=True)
-class FileSize(_OfPath):
+class FileSize(OfPath):
     """Bytes of a regular file (links followed), at least `minimum` and at most `maximum`, both included."""
 
     minimum: int | None
@@ -182,7 +184,7 @@ class FileSize(_OfPath):
 
 
 @dataclass(frozen=True, slots=True)
-class FileContent(_OfPath):
+class FileContent(OfPath):
     """The whole content, byte for byte: a newline at the end counts."""
 
     content: bytes
@@ -214,7 +216,7 @@ class FileContent(_OfPath):
 
 
 @dataclass(frozen=True, slots=True)
-class FileMatches(_OfPath):
+class FileMatches(OfPath):
     """A regular expression is found in the content; `^` and `$` match at every line."""
 
     pattern: str
@@ -275,12 +277,10 @@ class ProcessRunning(Question):
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceStatus(Question):
-    """The service is in every one of `states` (the words of `harness.verify.services`)."""
+class OfService(Question):
+    """About what the init system tells of a service."""
 
     service: str
-    states: tuple[str, ...]
-    label = "ServiceStatus"
 
     @property
     def subject(self) -> str:
@@ -288,6 +288,14 @@ class ServiceStatus(Question):
 
     def wants(self, wanted: Wanted) -> None:
         wanted.services.add(self.service)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus(OfService):
+    """The service is in every one of `states` (the words of `harness.verify.services`)."""
+
+    states: tuple[str, ...]
+    label = "ServiceStatus"
 
     def judge(self, seen: Seen) -> Verdict:
         service = seen.service(self.service)

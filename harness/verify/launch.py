@@ -7,6 +7,7 @@ when the parent goes, even killed, the pipe closes, and the child ends with all 
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import queue
@@ -42,12 +43,16 @@ def main() -> int:
     sys.argv = ["pytest", *work["arguments"]]
     import pytest
 
-    return int(pytest.main(work["arguments"]))
+    status = int(pytest.main(work["arguments"]))
+    gc.freeze()  # what is left ends with the process: the interpreter's last look through it would cost a tenth
+    return status
 
 
 def _import_ahead() -> None:
+    """Nothing of it ever goes: it is not looked through while it comes, and never again while tests run."""
     import _pytest.config
 
+    gc.disable()
     for name in _pytest.config.default_plugins:
         import_module(f"_pytest.{name}")
     for name in AHEAD:
@@ -55,6 +60,8 @@ def _import_ahead() -> None:
     # In an installed wheel the plugin's package is `harness` itself: tell pytest that it need not be rewritten.
     package = sys.modules["harness"]
     package.__doc__ = f"{package.__doc__ or ''} PYTEST_DONT_REWRITE"
+    gc.freeze()
+    gc.enable()
 
 
 def _listen(descriptor: int, orders: queue.SimpleQueue[bytes]) -> None:

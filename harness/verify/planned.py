@@ -8,7 +8,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from harness.verify.checks import REGEX_LIMIT, Question, Verdict, present, shown, unreachable, verdict
+from harness.verify.checks import (
+    REGEX_LIMIT,
+    OfPath,
+    OfService,
+    Question,
+    Verdict,
+    present,
+    shown,
+    unreachable,
+    verdict,
+)
 from harness.verify.seen import Account, Init, Seen, Wanted
 
 
@@ -51,19 +61,11 @@ class Planned(Question):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind(Question):
+class Kind(OfPath):
     """What the path leads to is of this kind (`file`, `directory`)."""
 
-    path: str
     kind: str
     label = "FileKind"
-
-    @property
-    def subject(self) -> str:
-        return self.path
-
-    def wants(self, wanted: Wanted) -> None:
-        wanted.path(self.path)
 
     def judge(self, seen: Seen) -> Verdict:
         path = seen.path(self.path)
@@ -72,23 +74,15 @@ class Kind(Question):
 
 
 @dataclass(frozen=True, slots=True)
-class Owner(Question):
+class Owner(OfPath):
     """User or group of what the path leads to, by name or by number. `who`: user, group."""
 
-    path: str
     who: str
     wanted: str
 
     @property
     def label(self) -> str:
         return "FileOwner" if self.who == "user" else "FileGroup"
-
-    @property
-    def subject(self) -> str:
-        return self.path
-
-    def wants(self, wanted: Wanted) -> None:
-        wanted.path(self.path)
 
     def judge(self, seen: Seen) -> Verdict:
         path = seen.path(self.path)
@@ -101,14 +95,9 @@ class Owner(Question):
 
 
 @dataclass(frozen=True, slots=True)
-class LinkTarget(Question):
-    path: str
+class LinkTarget(OfPath):
     target: str
     label = "LinkTarget"
-
-    @property
-    def subject(self) -> str:
-        return self.path
 
     def wants(self, wanted: Wanted) -> None:
         wanted.path(self.path)
@@ -122,10 +111,9 @@ class LinkTarget(Question):
 
 
 @dataclass(frozen=True, slots=True)
-class Lines(Question):
+class Lines(OfPath):
     """A file has (or has not) a line that equals `line`, or that matches `pattern`."""
 
-    path: str
     wanted: bool
     line: str | None = None
     pattern: str | None = None
@@ -164,22 +152,14 @@ class Lines(Question):
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceIs(Question):
+class ServiceIs(OfService):
     """`word`: running, stopped, enabled, disabled. Not judged where no init system can tell."""
 
-    service: str
     word: str
 
     @property
     def label(self) -> str:
         return f"Service{self.word.capitalize()}"
-
-    @property
-    def subject(self) -> str:
-        return self.service
-
-    def wants(self, wanted: Wanted) -> None:
-        wanted.services.add(self.service)
 
     def judge(self, seen: Seen) -> Verdict:
         service = seen.service(self.service)

@@ -12,6 +12,21 @@ from harness.verify.derive import watched
 from harness.verify.probe import look
 from harness.verify.seen import Wanted
 
+UNITS = tuple(
+    f"{folder}/systemd/{kind}"
+    for folder, kind in (
+        ("/etc", "system"),
+        ("/run", "system"),
+        ("/run", "generator"),
+        ("/run", "generator.early"),
+        ("/run", "generator.late"),
+        ("/usr/local/lib", "system"),
+        ("/usr/lib", "system"),
+        ("/lib", "system"),
+    )
+)
+"""Where systemd finds units, and what enables or masks them (systemd.unit(5), UNIT FILE LOAD PATH). What it would tell
+of them it reads there, too: an emulated one for seconds."""
 ACCOUNTS = ("/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow")
 """Always watched: the databases behind users and groups."""
 
@@ -22,7 +37,7 @@ def take_state(
     """What the plan's tasks for `host` name, and what `result`, where known, says they made; all units, packages and
     accounts. Raises TransportFailed, CommandTimedOut."""
     paths, services = watched(plan, host, result)
-    state = capture(connection, Look(paths={*paths, *ACCOUNTS}, units=True, packages=True))
+    state = capture(connection, Look(paths={*paths, *ACCOUNTS}, trees=UNITS, packages=True))
     state.services = _doing(connection, services)
     return state
 

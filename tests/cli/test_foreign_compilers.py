@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from harness.compile import host_target
+from harness.compile.rustle import VARIABLE
 from tests.projects import Project
 from tests.tools import Tool
 
@@ -85,6 +86,32 @@ def test_its_last_words(project: Project, tool: Tool) -> None:
     outcome = project.run("test")
     assert outcome.code == 2, outcome.text
     assert "Error: no crates" in outcome.text
+
+
+@pytest.mark.parametrize(
+    ("compiler", "words"),
+    [
+        ({"name": "rustle-deploy", "path": "nowhere"}, "nowhere"),
+        ({"name": "rustle-deploy"}, "no rustle-deploy is named"),
+        ({"name": "command", "command": "./molecule.yml {plan} {output}"}, "molecule.yml is not executable"),
+        ({"name": "command", "command": "no-such-planc {plan} {output}"}, "no-such-planc"),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["binary-only", "hybrid", "ssh-fallback"])
+def test_a_compiler_that_cannot_work_is_told_first(
+    project: Project, monkeypatch: pytest.MonkeyPatch, compiler: dict[str, str], words: str, strategy: str
+) -> None:
+    """Before anything is created; with a way around it, it is no error."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    work = {"task_id": "t", "module": "debug", "args": {"msg": "x"}, "hosts": ["node1"]}
+    project.scenario(tasks=[work], provisioner={"compiler": compiler, "strategy": strategy})
+    outcome = project.run("syntax")
+    if strategy == "ssh-fallback":
+        assert outcome.code == 0, outcome.text
+    else:
+        assert outcome.code == 2, outcome.text
+        assert f"the compiler {compiler['name']} cannot work here: 1 problem" in outcome.text
+        assert words in outcome.text
 
 
 @pytest.mark.sandbox

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ def compiled(*texts: str, store: Store | None = None, **options: Any) -> Compila
     return compiler.compile(payload_of(*texts), host_target(), CompileSettings())
 
 
-def test_a_binary_of_this_plan(tool: Tool, tmp_path: Path) -> None:
+def test_a_binary_of_this_plan(tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tool(GOOD)
     first = compiled("a")
     assert (first.cache_hit, first.results) == (False, "report")
@@ -40,6 +41,12 @@ def test_a_binary_of_this_plan(tool: Tool, tmp_path: Path) -> None:
         assert not Path(folder).exists(), "what it leaves behind goes with the call"
     path.write_text(path.read_text() + "# another version\n")
     assert not compiled("a").cache_hit, "the executable is part of the key"
+    (tmp_path / "newer").mkdir()
+    rustc = tmp_path / "newer" / "rustc"
+    rustc.write_text("#!/bin/sh\necho rustc 99.0.0\n")
+    rustc.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{rustc.parent}:{os.environ['PATH']}")
+    assert not compiled("a").cache_hit, "so is what cargo compiles with"
 
 
 def test_two_calls_wait_for_each_other(tool: Tool) -> None:

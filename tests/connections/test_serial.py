@@ -142,6 +142,8 @@ def test_without_python(guest: Guest, connection: Connection) -> None:
         assert connection.run("echo here").out == "here\n"
         with pytest.raises(TransportFailed, match="python3 is missing in the guest"):
             connection.start("true")
+        with pytest.raises(TransportFailed, match="python3 is missing in the guest"), connection.listen(21817):
+            pass
     finally:
         connection.run("mv /usr/bin/python3.away /usr/bin/python3")
 

@@ -53,6 +53,12 @@ def test_nothing_that_is_named_becomes_markup(name: str, path: str, cmdline: str
     assert [source.get("network") for source in read.iterfind("devices/interface/source")] == [name]
 
 
+def test_what_slows_an_emulated_processor_down_it_has_not() -> None:
+    said = ElementTree.fromstring(domain(cpu_without=("erms", "la57")).xml()).find("cpu")
+    assert said is not None and said.get("mode") == "maximum"
+    assert [(one.get("policy"), one.get("name")) for one in said] == [("disable", "erms"), ("disable", "la57")]
+
+
 def label(**more: Any) -> Label:
     told = {
         "id": "harness-x", "uri": "qemu:///system", "cache": str(cache_dir()), "project": "/p", "scenario": "s",

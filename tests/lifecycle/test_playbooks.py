@@ -271,6 +271,39 @@ def test_machines_that_are_not_managed_stay(project: Project) -> None:
     assert (project.folder / "machines").is_dir()
 
 
+LOCAL = "localhost ansible_connection=local ansible_python_interpreter='{{ ansible_playbook_python }}'\n"
+
+
+def test_scenarios_of_a_collection_share_what_default_has_made(project: Project) -> None:
+    """No platform, an inventory of the collection's own, as Molecule's guide to collections has it."""
+    root = project.folder / "extensions/molecule"
+    log = project.folder / "log"
+    tell = f"echo {{{{ '%s' }}}} {{{{ lookup('env', 'MOLECULE_EPHEMERAL_DIRECTORY') | basename }}}} >> {log}"
+
+    def said(words: str) -> str:
+        return play(f'{{shell: "{tell % words}", changed_when: false}}', hosts="localhost")
+
+    files = {
+        "../../hosts": LOCAL,
+        "config.yml": "shared_state: true\nscenario: {test_sequence: [converge, cleanup]}\n"
+        "ansible: {executor: {args: {ansible_playbook: [-i, $MOLECULE_PROJECT_DIRECTORY/hosts]}}}",
+        "default/molecule.yml": "scenario: {test_sequence: [create, destroy]}\n",
+        "default/create.yml": said("create"),
+        "default/destroy.yml": said("destroy"),
+        "vlans/merged/molecule.yml": "",
+        "vlans/merged/converge.yml": said("converge"),
+        "vlans/merged/cleanup.yml": said("cleanup"),
+        "vlans/merged/destroy.yml": said("never"),
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    project.passes("test", "--all")
+    assert log.read_text().split("\n") == [
+        f"{step} .shared" for step in ("create", "converge", "cleanup", "destroy")
+    ] + [""]
+
+
 def test_arguments_have_a_meaning_for_ansible_alone(project: Project) -> None:
     project.scenario()
     outcome = project.run("converge", "--", "--tags", "x")

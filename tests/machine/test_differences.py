@@ -104,6 +104,20 @@ def test_accounts_and_packages_of_a_platform(sandbox: Connection) -> None:
         assert any(name.startswith("dpkg:") for name in before.packages)
 
 
+@pytest.mark.sandbox
+def test_units_that_are_enabled_or_masked(sandbox: Connection) -> None:
+    plan = Plan.model_validate({"metadata": {}, "hosts": ["node1"], "plays": []})
+    before = take_state(sandbox, plan, "node1")
+    folder = "/etc/systemd/system"
+    done = sandbox.run(
+        f"mkdir -p {folder}/drift.target.wants && cd {folder} && ln -s /dev/null masked.service && "
+        "ln -s /lib/systemd/system/drift.service drift.target.wants/drift.service"
+    )
+    assert done.ok, done.err
+    changed = {change.name for change in differences(before, take_state(sandbox, plan, "node1"))}
+    assert {f"{folder}/masked.service", f"{folder}/drift.target.wants/drift.service"} <= changed
+
+
 def test_many_files_and_strange_names(local: Connection, tmp_path: Path) -> None:
     """More than one process sums, and sha256sum escapes a backslash."""
     names = [*(f"f{number}" for number in range(150)), r"back\slash", "two  blanks", "-dash", r"\begins", "*"]

@@ -247,12 +247,19 @@ def test_generate(harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     plan = json.loads(ended.out)
     assert plan["binary_deployments"][0]["compilation_requirements"]["target_arch"] == "aarch64"
     assert len(plan["hosts"]) == 3
+    monkeypatch.setenv("HARNESS_PLATFORMS_DEFAULT_TARGETS", "aarch64-linux")
+    plan = json.loads(harness("generate", "--output", "-").out)
+    assert plan["binary_deployments"][0]["compilation_requirements"]["target_arch"] == "aarch64"
     ended = harness("generate", "--hosts", "3")
     assert ended.out.splitlines()[0] == "fixtures/execution_plans/large_scale_plan.json"
     assert harness("generate", "--hosts", "4").status == 2
     assert harness("generate", "--hosts", "4", "--force", "-o", tmp_path / "fixtures").status == 0
     assert harness("generate", "--target", "linux").status == 2
     assert harness("generate", "--hosts", "0").status == 2
+    monkeypatch.setenv("RUSTLE_E2E_GENERATE_FIXTURES", "false")
+    ended = harness("generate", "--output", "-")
+    assert ended.status == 2
+    assert "generate_large_scale is false (environment RUSTLE_E2E_GENERATE_FIXTURES)" in ended.err
 
 
 def test_a_module_support_is_asked_for_by_name() -> None:

@@ -240,7 +240,6 @@ def test_the_newer_section_says_the_same(load: Load, files: Path) -> None:
     ("text", "words"),
     [
         ("provisoner: {name: binary}\nplatforms: [{name: a, inti: x}]", "did you mean provisioner?"),
-        ("shared_state: true", "shared_state: is not supported"),
         ("ansible: {executor: {backend: ansible-navigator}}", "ansible-navigator is not supported"),
         ("driver: {name: ec2}\nplatforms: [{name: a, box: x}]", "Molecule's driver ec2 is not supported"),
         (
@@ -305,6 +304,7 @@ def test_what_cannot_be_honoured_is_refused_by_name(load: Load, text: str, words
             "driver: {name: vagrant}\nplatforms: [{name: a, boxx: x}]",
             "platforms[0].boxx: no key of this driver; did you",
         ),
+        ("shared_state: true\ndriver: {name: docker}", "shared_state: with the driver docker each scenario makes"),
         ("provisioner: {lint: {name: ansible-lint}}", "provisioner.lint: no key that Molecule reads"),
         ("lint: {name: yamllint}", "Molecule has dropped it"),
         ("verifier: {name: testinfra, lint: {name: flake8}}", "verifier.lint: Molecule has dropped it"),

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from harness.drivers.base import PlatformSpec
+from harness.drivers.docker.options import DockerOptions
 from harness.scenario import load_settings
+from harness.scenario.platforms import with_settings
 from harness.scenario.settings import RUSTLE_VARIABLES, Settings, variables
 from tests.scenario.conftest import problems_of
 
@@ -62,6 +65,24 @@ def test_every_setting_of_the_specification(project: Path) -> None:
     assert settings.origin("docker.network_name") == "tests/e2e.toml:8"
     assert settings.origin("platforms.default_targets") == "tests/e2e.toml:18"
     assert settings.origin("harness.workers") == "default"
+
+
+def test_what_has_no_effect_says_so_where_it_is_set(project: Path) -> None:
+    (project / "harness.toml").write_text("[docker]\nnetwork_name = 'mine'\nimage_pull_policy = 'Never'\n")
+    told = {name: origin for name, _, origin in load_settings(project).rows()}
+    assert told["docker.network_name"].startswith("harness.toml:2, without effect: ")
+    assert told["docker.image_pull_policy"] == "harness.toml:3"
+    assert told["docker.container_timeout_seconds"] == "default"
+
+
+@pytest.mark.parametrize(("policy", "pull"), [("Always", "always"), ("IfNotPresent", "missing"), ("Never", "never")])
+def test_images_are_pulled_as_the_platform_says_else_as_the_settings_do(policy: str, pull: str) -> None:
+    settings = Settings.model_validate({"docker": {"image_pull_policy": policy}})
+    silent, own = DockerOptions(), DockerOptions(pull="missing")
+    specs = [PlatformSpec("a", "docker", options=silent), PlatformSpec("b", "docker", options=own)]
+    first, second = with_settings(specs, settings)
+    assert getattr(first.options, "pull", None) == pull
+    assert second.options == own
 
 
 @pytest.mark.parametrize(

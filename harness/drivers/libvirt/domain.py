@@ -152,9 +152,10 @@ class Boot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
-    """`memory` in MiB. `console`: the file that the serial console is written to. `generation`: another UUID for each
-    guest that goes on from one snapshot: its kernel sees that it is not alone, and draws new randomness (Virtual
-    Machine Generation ID). `incoming`: it waits for its memory, see `memory.load`."""
+    """`memory` in MiB. `cpu_without`: features that its processor is not to have, by libvirt's names. `console`: the
+    file that the serial console is written to. `generation`: another UUID for each guest that goes on from one
+    snapshot: its kernel sees that it is not alone, and draws new randomness (Virtual Machine Generation ID).
+    `incoming`: it waits for its memory, see `memory.load`."""
 
     name: str
     uuid: str
@@ -168,6 +169,7 @@ class Domain:
     boot: Boot
     console: Path
     disks: tuple[Disk, ...]
+    cpu_without: tuple[str, ...] = ()
     interfaces: tuple[Interface, ...] = ()
     ports: tuple[Port, ...] = ()
     shares: tuple[Share, ...] = ()
@@ -214,9 +216,10 @@ class Domain:
         return ("-incoming", "defer", *unused)
 
     def _cpu(self) -> Element:
+        without = [element("feature", policy="disable", name=name) for name in self.cpu_without]
         if self.cpu in ("host-passthrough", "maximum"):
-            return element("cpu", mode=self.cpu)
-        return element("cpu", element("model", text=self.cpu, fallback="forbid"), mode="custom")
+            return element("cpu", *without, mode=self.cpu)
+        return element("cpu", element("model", text=self.cpu, fallback="forbid"), *without, mode="custom")
 
     def _devices(self) -> list[Element]:
         owned = self.owner is not None and self.owner.relabel

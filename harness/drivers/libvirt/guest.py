@@ -24,16 +24,25 @@ class Mount:
     read_only: bool
 
 
-# A second call changes nothing. The marked lines of /etc/hosts are ours.
+# A second call changes nothing. The marked lines of /etc/hosts are ours. No program but the shell where there is no
+# share: each takes an emulated guest a twentieth of a second.
 _SETTLE = """
 name=$1 hosts=$2; shift 2
-if [ "$(cat /proc/sys/kernel/hostname)" != "$name" ]; then
+read -r known </proc/sys/kernel/hostname
+if [ "$known" != "$name" ]; then
     printf '%s\\n' "$name" >/etc/hostname && printf '%s' "$name" >/proc/sys/kernel/hostname
 fi
-if [ "$(grep '# harness$' /etc/hosts)" != "$hosts" ]; then
-    { grep -v '# harness$' /etc/hosts; printf '%s\\n' "$hosts"; } >/etc/.hosts.harness
-    cat /etc/.hosts.harness >/etc/hosts; rm /etc/.hosts.harness
-fi
+ours= others=
+while IFS= read -r line || [ "$line" ]; do
+    case $line in
+    *'# harness') ours="$ours$line
+" ;;
+    *) others="$others$line
+" ;;
+    esac
+done </etc/hosts
+if [ "$ours" != "$hosts
+" ]; then printf '%s%s\\n' "$others" "$hosts" >/etc/hosts; fi
 while [ $# -gt 0 ]; do
     if ! grep -q "^$1 " /proc/mounts; then
         modprobe 9pnet_virtio 2>/dev/null

@@ -11,10 +11,13 @@ from harness.deadline import Deadline, poll
 from harness.drivers import sshd
 from harness.errors import DriverFailed, NotReady
 
-# RNDRESEEDCRNG (random(4)) has the kernel use at once what was written to /dev/urandom.
+# Where the processor is emulated, each program that a guest has not run since it went on takes a twentieth of a second
+# and more: what the shell can do itself it does. RNDRESEEDCRNG (random(4)) has the kernel use at once what was written
+# to /dev/urandom. Keys are written into the files that are there, which keep their modes.
 _RENEW = r"""
 machine=$1 now=$2 address=$3 reload=$4
 date -u -s "@$now" >/dev/null 2>&1 || date -u -s "@${now%.*}" >/dev/null || exit 1
+read -r told _ </proc/uptime
 IFS= read -r entropy; printf %s "$entropy" >/dev/urandom
 perl -e 'open F, ">", "/dev/urandom"; ioctl F, 0x5207, 0' 2>/dev/null ||
     python3 -IS -c 'import fcntl; fcntl.ioctl(open("/dev/urandom", "wb", 0), 0x5207)' 2>/dev/null
@@ -32,19 +35,15 @@ while IFS= read -r line; do
     case $line in ssh-*) public=$line ;; *) private="$private$line
 " ;; esac
 done
-usual=$(umask)
-umask 077
 for key in /etc/ssh/ssh_host_*_key; do
-    [ -e "$key" ] && command -v ssh-keygen >/dev/null || break
+    [ -e "$key" ] || break
     kind=${key#/etc/ssh/ssh_host_}; kind=${kind%_key}; fresh=/etc/ssh/.harness-$$
     if [ "$kind" = ed25519 ] && [ "$private" ]; then
-        printf %s "$private" >"$fresh" && printf '%s\n' "$public" >"$fresh.pub" && chmod 644 "$fresh.pub" || exit 1
-    else
-        ssh-keygen -q -t "$kind" -N '' -f "$fresh" || exit 1
+        printf %s "$private" >"$key" && printf '%s\n' "$public" >"$key.pub" || exit 1
+    elif command -v ssh-keygen >/dev/null; then
+        ssh-keygen -q -t "$kind" -N '' -f "$fresh" && mv "$fresh.pub" "$key.pub" && mv "$fresh" "$key" || exit 1
     fi
-    mv "$fresh.pub" "$key.pub" && mv "$fresh" "$key" || exit 1
 done
-umask "$usual"
 if [ "$address" ]; then
     for device in /sys/class/net/*/device; do
         name=${device%/device}; name=${name##*/}
@@ -53,23 +52,20 @@ if [ "$address" ]; then
     done
     sh -c "$reload" </dev/null >/dev/null 2>&1
 else
-    setsid sh -c "$reload" </dev/null >/dev/null 2>&1 &
+    setsid sh -c "sleep 1; $reload" </dev/null >/dev/null 2>&1 &
 fi
-exit 0
+read -r done _ </proc/uptime
+printf '%s %s\n' "$told" "$done"
 """
-_RELOAD = """
-for unit in ssh sshd; do
-    if systemctl is-active --quiet "$unit"; then systemctl reload-or-restart "$unit"; fi
-done
-"""
+_RELOAD = "systemctl try-reload-or-restart ssh.service sshd.service"
 _LATE_SECONDS = 0.5
 _HAS_ADDRESS = "ip -4 -o addr show scope global | grep -q inet"
 
 
 def renew(connection: Connection, name: str, address: str | None, timeout: float) -> None:
     """`address`: the MAC address that its interface takes, whose link is still down; None for a guest that is alone on
-    its network: it keeps the snapshot's, and its sshd is told of its new host keys while it is at work already. Raises
-    DriverFailed."""
+    its network: it keeps the snapshot's, and its sshd, which takes as long as all the rest, is told of its new host
+    keys when it is at work already. Raises DriverFailed."""
     started = time.monotonic()
     arguments = [secrets.token_hex(16), f"{time.time():.3f}", address or "", _RELOAD]
     told = "\n".join([secrets.token_hex(64), *_host_key()])
@@ -77,7 +73,8 @@ def renew(connection: Connection, name: str, address: str | None, timeout: float
     if not done.ok:
         words = done.err.strip() or done.out.strip()
         raise DriverFailed(f"{name}: it went on from a snapshot, but could not be made itself again: {words}")
-    if time.monotonic() - started > _LATE_SECONDS:  # a guest that is slow has been told the time too late
+    before, after = (float(uptime) for uptime in done.out.split())
+    if time.monotonic() - started - (after - before) > _LATE_SECONDS:  # a guest that is slow learned the time too late
         connection.run(f"date -u -s @{time.time():.3f}", timeout=timeout)
 
 

@@ -25,6 +25,9 @@ from harness.models.disk import SHELL_PORT, SHELL_PORTS, DiskImage
 ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 DISK = "disk.qcow2"
 VARIABLES = "variables.fd"
+SLOW_FEATURES = ("erms", "fsrm", "la57")
+"""Of x86 processors. Where they are emulated a kernel that sees them copies and clears memory byte by byte, and walks
+five levels of page tables: a quarter of a boot."""
 _CONSOLES = {"x86_64": "ttyS0", "aarch64": "ttyAMA0"}
 
 
@@ -111,6 +114,7 @@ def definition(wanted: Wanted, host: Hypervisor) -> Domain:
         arch=arch,
         machine=machine,
         cpu=options.cpu_model or ("maximum" if wanted.choice.emulated else "host-passthrough"),
+        cpu_without=SLOW_FEATURES if wanted.choice.emulated and arch == "x86_64" and not options.cpu_model else (),
         memory=options.memory,
         cpus=options.cpus,
         boot=_boot(wanted),

@@ -7,7 +7,7 @@ from functools import partial
 
 from harness import registry
 from harness.drivers.base import RunId
-from harness.lifecycle.compilation import compile_plan
+from harness.lifecycle.compilation import compile_plan, require_compiler
 from harness.lifecycle.context import Context
 from harness.lifecycle.deployment import run_plan
 from harness.lifecycle.expected import failures
@@ -25,9 +25,15 @@ def syntax(context: Context) -> None:
     """For a binary: everything that can be known to be wrong before anything is created."""
     if context.scenario.provisioner.plan is None:
         raise StepSkipped("the scenario has no plan")
+    try:
+        checked = checked_plan(context)
+    except StepFailed:
+        if context.scenario.provisioner.validate_plan:
+            raise
+    else:
+        require_compiler(context, checked)
     if not context.scenario.provisioner.validate_plan:
         raise StepSkipped("the scenario leaves checking the plan to the compiler (validate: false)")
-    checked_plan(context)
 
 
 def converge(context: Context) -> None:

@@ -1,150 +1,22 @@
 //! package and apt: Debian's packages, through apt-get and dpkg-query.
 
+mod args;
+mod call;
 mod query;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::args::Args;
 use crate::context::Context;
 use crate::outcome::{Failure, ModuleResult, Outcome};
 use crate::process::{Completed, Invocation, find_program, tool};
 
+use args::{AptArgs, State};
+use call::{apt_get, cache_time, explained, failed, quiet};
 use query::{Installed, Request, installed, simulated};
-
-struct AptArgs {
-    packages: Vec<String>,
-    state: State,
-    deb: Option<PathBuf>,
-    update_cache: bool,
-    cache_valid_time: i64,
-    install_recommends: Option<bool>,
-    purge: bool,
-    autoremove: bool,
-    autoclean: bool,
-    clean: bool,
-    upgrade: Option<String>,
-    only_upgrade: bool,
-    default_release: Option<String>,
-    dpkg_options: Vec<String>,
-    allow_unauthenticated: bool,
-    allow_downgrade: bool,
-    allow_change_held_packages: bool,
-    lock_timeout: i64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum State {
-    Present,
-    Absent,
-    Latest,
-}
-
-impl AptArgs {
-    fn read(args: &Args) -> Result<Self, Failure> {
-        args.flag("force_apt_get", false)?; // aptitude is never used
-        let names = args.list("name").unwrap_or_default();
-        let cache_valid_time = args.integer("cache_valid_time", 0)?;
-        let own = Self {
-            packages: names.into_iter().filter(|name| !name.is_empty()).collect(),
-            state: match args.text("state").as_deref() {
-                Some("absent" | "removed") => State::Absent,
-                Some("latest") => State::Latest,
-                _ => State::Present,
-            },
-            deb: args.path("deb"),
-            update_cache: args.flag("update_cache", false)? || cache_valid_time > 0,
-            cache_valid_time,
-            install_recommends: args.optional_flag("install_recommends")?,
-            purge: args.flag("purge", false)?,
-            autoremove: args.flag("autoremove", false)?,
-            autoclean: args.flag("autoclean", false)?,
-            clean: args.flag("clean", false)?,
-            upgrade: args.text("upgrade").map(|word| yes_or_no(&word).to_owned()).filter(|word| word != "no"),
-            only_upgrade: args.flag("only_upgrade", false)?,
-            default_release: args.text("default_release"),
-            dpkg_options: args
-                .list("dpkg_options")
-                .unwrap_or_else(|| vec!["force-confdef".into(), "force-confold".into()]),
-            allow_unauthenticated: args.flag("allow_unauthenticated", false)?,
-            allow_downgrade: args.flag("allow_downgrade", false)?,
-            allow_change_held_packages: args.flag("allow_change_held_packages", false)?,
-            lock_timeout: args.integer("lock_timeout", 60)?,
-        };
-        own.check(args).map(|()| own)
-    }
-
-    fn check(&self, args: &Args) -> Result<(), Failure> {
-        let named = !self.packages.is_empty();
-        if [named, self.deb.is_some(), self.upgrade.is_some()].into_iter().filter(|given| *given).count() > 1 {
-            return Err(Failure::new("parameters are mutually exclusive: deb|package|upgrade"));
-        }
-        if let Some(name) = self.packages.iter().find(|name| is_pattern(name)) {
-            return Err(Failure::new(format!(
-                "package name '{name}': give names, name=version or name/release; patterns are not honoured"
-            )));
-        }
-        if let Some(name) = self.packages.iter().find(|name| name.starts_with('-')) {
-            return Err(Failure::new(format!("'{name}' is no package name")));
-        }
-        let other = self.update_cache
-            || self.autoremove
-            || self.autoclean
-            || self.clean
-            || self.deb.is_some()
-            || self.upgrade.is_some();
-        // An empty list of names is nothing to do; no name at all is a mistake.
-        if !named && !other && args.value("name").is_none() && args.asked().is_empty() {
-            return Err(Failure::new(
-                "one of the following is required: autoremove, deb, package, update_cache, upgrade",
-            ));
-        }
-        Ok(())
-    }
-
-    /// The options that every changing call has.
-    fn options(&self) -> Vec<String> {
-        let mut options = vec!["-q".to_owned(), "-y".to_owned()];
-        for option in &self.dpkg_options {
-            options.extend(["-o".to_owned(), format!("Dpkg::Options::=--{}", option.trim_start_matches('-'))]);
-        }
-        options.extend(["-o".to_owned(), format!("DPkg::Lock::Timeout={}", self.lock_timeout)]);
-        if let Some(recommends) = self.install_recommends {
-            options.extend([
-                "-o".to_owned(),
-                format!("APT::Install-Recommends={}", if recommends { "yes" } else { "no" }),
-            ]);
-        }
-        let flags = [
-            (self.allow_unauthenticated, "--allow-unauthenticated"),
-            (self.allow_downgrade, "--allow-downgrades"),
-            (self.allow_change_held_packages, "--allow-change-held-packages"),
-            (self.only_upgrade, "--only-upgrade"),
-            (self.autoremove, "--auto-remove"),
-        ];
-        options.extend(flags.into_iter().filter(|(on, _)| *on).map(|(_, flag)| flag.to_owned()));
-        if let Some(release) = &self.default_release {
-            options.extend(["-t".to_owned(), release.clone()]);
-        }
-        options
-    }
-}
-
-/// A version may be a pattern, as for apt-get itself; a name may not.
-fn is_pattern(package: &str) -> bool {
-    let (name, version) = package.split_once('=').unwrap_or((package, ""));
-    name.contains(['*', '?', ' ', '>', '<']) || version.contains(' ')
-}
-
-fn yes_or_no(word: &str) -> &str {
-    match word {
-        "True" | "true" => "yes",
-        "False" | "false" => "no",
-        other => other,
-    }
-}
 
 /// # Errors
 /// What apt-get refuses, with its words.
@@ -189,22 +61,6 @@ fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
-fn apt_get(words: Vec<String>, context: &Context) -> Result<Completed, Failure> {
-    let invocation = Invocation::new(std::iter::once("apt-get".to_owned()).chain(words));
-    tool(&quiet(invocation), context)
-}
-
-/// Never asks, and speaks the language that is parsed here.
-fn quiet(invocation: Invocation) -> Invocation {
-    invocation.env("DEBIAN_FRONTEND", "noninteractive").env("DEBIAN_PRIORITY", "critical").env("LC_ALL", "C.UTF-8")
-}
-
-/// When the package lists were last fetched.
-fn cache_time() -> Option<SystemTime> {
-    let modified = |path: &str| Path::new(path).metadata().ok()?.modified().ok();
-    modified("/var/lib/apt/periodic/update-success-stamp").max(modified("/var/lib/apt/lists"))
-}
-
 fn update_cache(own: &AptArgs, context: &Context) -> Result<bool, Failure> {
     let valid = Duration::from_secs(own.cache_valid_time.max(0).unsigned_abs());
     let age = cache_time().and_then(|time| time.elapsed().ok());
@@ -222,13 +78,6 @@ fn update_cache(own: &AptArgs, context: &Context) -> Result<bool, Failure> {
         return Err(failed("Failed to update apt cache", &done));
     }
     Ok(true)
-}
-
-fn failed(what: &str, done: &Completed) -> Failure {
-    let err = done.err();
-    let words: Vec<&str> = err.lines().filter(|line| line.starts_with("E:") || line.starts_with("W: Failed")).collect();
-    let detail = if words.is_empty() { err.trim().to_owned() } else { words.join("; ") };
-    Failure::new(format!("{what}: {detail}")).with("rc", done.rc).with("stdout", done.out()).with("stderr", err)
 }
 
 fn install(own: &AptArgs, context: &Context) -> ModuleResult {
@@ -347,22 +196,6 @@ fn change(own: &AptArgs, verb: &str, more: &[&str], names: &[String], context: &
     Ok(told(Outcome::new(true), &done))
 }
 
-fn explained(what: &str, done: &Completed, names: &[String]) -> Failure {
-    let err = done.err();
-    let missing = names.iter().map(|name| Request::parse(name).name).find(|name| {
-        err.contains(&format!("Unable to locate package {name}"))
-            || err.contains(&format!("Package '{name}' has no installation candidate"))
-    });
-    match missing {
-        Some(name) => {
-            let mut failure = failed(&format!("No package matching '{name}' is available"), done);
-            failure.fields.insert("package".to_owned(), Value::from(name));
-            failure
-        }
-        None => failed(what, done),
-    }
-}
-
 fn tidy(verb: &str, outcome: &mut Outcome, context: &Context) -> Result<(), Failure> {
     let archives = || -> usize {
         let entries = std::fs::read_dir("/var/cache/apt/archives").into_iter().flatten().flatten();
@@ -390,54 +223,10 @@ pub(crate) fn survey(args: &Args) {
 mod tests {
     use super::*;
 
-    fn read(args: Value) -> Result<AptArgs, Failure> {
-        AptArgs::read(&Args::new("apt", args.as_object().unwrap().clone())?)
-    }
-
-    #[test]
-    fn arguments_become_options() {
-        let own = read(json!({
-            "name": "a,b", "install_recommends": false, "default_release": "bookworm-backports",
-            "allow_downgrade": true, "dpkg_options": "force-confnew", "lock_timeout": 5, "autoremove": "yes",
-        }))
-        .unwrap();
-        let wanted = "-q -y -o Dpkg::Options::=--force-confnew -o DPkg::Lock::Timeout=5 -o APT::Install-Recommends=no \
-                      --allow-downgrades --auto-remove -t bookworm-backports";
-        assert_eq!(own.options().join(" "), wanted);
-        assert_eq!(own.packages, ["a", "b"]);
-        assert!(read(json!({"cache_valid_time": 3600})).unwrap().update_cache);
-        assert_eq!(read(json!({"upgrade": true})).unwrap().upgrade.as_deref(), Some("yes"));
-        assert_eq!(read(json!({"name": "x", "upgrade": "no"})).unwrap().upgrade, None);
-        assert!(read(json!({"name": []})).unwrap().packages.is_empty());
-        assert_eq!(read(json!({"name": "a=1.*"})).unwrap().packages, ["a=1.*"]);
-    }
-
-    #[test]
-    fn contradictions() {
-        for args in [
-            json!({}),
-            json!({"name": "a", "upgrade": "dist"}),
-            json!({"name": "a*"}),
-            json!({"name": "-o"}),
-            json!({"name": "a", "deb": "/x.deb"}),
-            json!({"name": "a", "state": "gone"}),
-        ] {
-            assert!(read(args.clone()).is_err(), "{args}");
-        }
-    }
-
     #[test]
     fn dependencies_are_known_by_their_state() {
         let states = "Package: tree\nArchitecture: amd64\nAuto-Installed: 1\n\nPackage: vim\nAuto-Installed: 0\n\n";
         assert!(is_automatic(states, "tree") && is_automatic(states, "tree:amd64"));
         assert!(!is_automatic(states, "vim") && !is_automatic(states, "tre") && !is_automatic("", "tree"));
-    }
-
-    #[test]
-    fn a_missing_package_is_named() {
-        let done =
-            Completed { rc: 100, stderr: b"E: Unable to locate package nosuch\n".to_vec(), ..Completed::default() };
-        let failure = explained("x", &done, &["nosuch=1".to_owned()]);
-        assert!(failure.message.starts_with("No package matching 'nosuch' is available"), "{}", failure.message);
     }
 }

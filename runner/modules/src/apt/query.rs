@@ -32,7 +32,7 @@ pub(super) enum Installed {
 pub(super) fn installed(request: &Request, context: &Context) -> Result<Installed, Failure> {
     let name = request.name.strip_suffix(":all").unwrap_or(&request.name);
     let words = ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}|${Version}\\n", name];
-    let done = tool(&super::quiet(Invocation::new(words)), context)?;
+    let done = tool(&super::call::quiet(Invocation::new(words)), context)?;
     Ok(if done.rc == 0 { parse(&done.out()) } else { Installed::No })
 }
 
