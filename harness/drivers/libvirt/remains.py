@@ -77,9 +77,7 @@ def _while_it_lives() -> Iterator[None]:
 
 def _dead(living: set[str]) -> list[InstanceRecord]:
     """Folders whose domain was never made, or has gone."""
-    folder = labels.home()
-    found = [labels.of_folder(entry) for entry in sorted(folder.iterdir())] if folder.is_dir() else []
-    return [labels.record(label, "dead") for label in found if label is not None and label.id not in living]
+    return [labels.record(label, "dead") for label in labels.living() if label.id not in living]
 
 
 def reap(record: InstanceRecord) -> None:
