@@ -6,6 +6,7 @@ It is reached as a stranger's machine is: by an address and port of this host, w
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import signal
 import socket
@@ -144,3 +145,12 @@ def _keys(machine: Machine) -> None:
     secret = shlex.quote("worker:open sesame")
     made = inside.run(f"useradd -m -s /bin/bash worker && printf '%s\\n' {secret} | chpasswd")
     assert made.ok, made.err
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """One for all tests of a module, which imports this."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    with machine(tmp_path_factory.mktemp("machine")) as made:
+        yield made

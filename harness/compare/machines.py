@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from harness.compare import texts
-from harness.lifecycle.steps.observe import Observed
+from harness.lifecycle.observed import Observed
 from harness.machine import Change, Process, differences
 from harness.models.compare import Difference, Kind
 

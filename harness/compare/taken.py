@@ -10,9 +10,9 @@ from harness.errors import HarnessError, Interrupted
 from harness.lifecycle.context import RunOptions
 from harness.lifecycle.events import Observer, Silent
 from harness.lifecycle.ledger import Ledger
+from harness.lifecycle.observed import Observed
 from harness.lifecycle.run import RunResult, perform
 from harness.lifecycle.run_log import Observers
-from harness.lifecycle.steps.observe import Observed
 from harness.models.compare import HostSide, Side
 from harness.models.results import HostExecutionResult, StepResult
 from harness.models.runner import TaskRecord

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from glob import glob
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, ClassVar, Literal, Self
@@ -287,16 +288,9 @@ class _MadeOf:
 def _digests(patterns: Iterable[str], folder: Path) -> Iterator[tuple[str, str]]:
     """Name and sha256 of every file that is meant. Raises CompileFailed for a pattern that means none."""
     for pattern in patterns:
-        anchor = Path(pattern)
-        base, relative = (
-            (Path(anchor.anchor), str(anchor.relative_to(anchor.anchor)))
-            if anchor.is_absolute()
-            else (
-                folder,
-                pattern,
-            )
-        )
-        named = sorted(base.glob(relative))
+        # Path.glob takes neither an absolute pattern nor `.`.
+        meant = glob(pattern, root_dir=folder, recursive=True, include_hidden=True)  # noqa: PTH207
+        named = sorted(folder / name for name in meant)
         files = [file for one in named for file in (sorted(one.rglob("*")) if one.is_dir() else [one])]
         found = [(str(file), sha256_of(file)) for file in files if file.is_file()]
         if not found:

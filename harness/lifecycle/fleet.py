@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -18,6 +19,9 @@ from harness.faults.ways import Ways
 from harness.lifecycle.journal import InstanceRow, Journal, spec_digest
 from harness.models.endpoint import Endpoint, Ssh
 from harness.models.shaping import Shaping
+
+_GOODBYES = 32
+"""Connections that are closed at a time."""
 
 
 @dataclass
@@ -219,9 +223,15 @@ class Fleet:
 
     def close(self) -> None:
         """Close connections and sites; instances stay."""
-        for member in self.members.values():
-            self._disconnect(member)
-        self._stack.close()
+        members = list(self.members.values())
+        try:
+            if len(members) > 1:  # each says goodbye to its host, and waits for the answer
+                with ThreadPoolExecutor(min(len(members), _GOODBYES), "goodbye") as pool:
+                    list(pool.map(self._disconnect, members))
+            elif members:
+                self._disconnect(members[0])
+        finally:
+            self._stack.close()
 
     def __enter__(self) -> Self:
         return self

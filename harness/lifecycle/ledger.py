@@ -10,8 +10,8 @@ from harness.models.results import CheckResult, CompilationResult, HostExecution
 from harness.models.verification import VerifyOutcome
 
 if TYPE_CHECKING:
+    from harness.lifecycle.observed import Observed
     from harness.lifecycle.snapshots.shelf import Planned
-    from harness.lifecycle.steps.observe import Observed
 
 
 @dataclass

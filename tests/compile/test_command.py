@@ -89,6 +89,16 @@ def test_what_it_is_made_of_is_the_key(folder: Path) -> None:
     assert calls(folder) == 5
 
 
+def test_inputs_are_folders_files_and_patterns_wherever_they_lie(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / ".hidden").write_text("a")
+    for inputs in (["."], ["./static"], [str(elsewhere)], [f"{elsewhere}/*"], ["**/stat*"]):
+        assert compiled(folder, COPY, options={"inputs": inputs}).sha256
+    (elsewhere / ".hidden").write_text("b")
+    assert not compiled(folder, COPY, options={"inputs": [f"{elsewhere}/*"]}).cache_hit
+
+
 def test_without_inputs_nothing_is_kept(folder: Path) -> None:
     first, second = compiled(folder, COPY), compiled(folder, COPY)
     assert (first.sha256, first.cache_hit, second.cache_hit) == (second.sha256, False, False)

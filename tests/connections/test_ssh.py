@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,8 @@ from harness.connections import open_connection
 from harness.connections.base import Connection
 from harness.errors import CommandTimedOut, PortTaken, TransportFailed, Unreachable
 from harness.models.endpoint import Ssh
-from tests.machines import Machine, machine
+from tests import machines
+from tests.machines import Machine
 
 if sys.platform == "win32" or shutil.which("ssh-keygen") is None:
     pytest.skip("needs OpenSSH", allow_module_level=True)
@@ -31,14 +31,7 @@ pytestmark = [
     pytest.mark.usefixtures("cut_connections"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    with machine(tmp_path_factory.mktemp("machine")) as made:
-        yield made
+host = machines.host
 
 
 def reached(endpoint: Ssh) -> str:

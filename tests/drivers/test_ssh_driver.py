@@ -19,20 +19,14 @@ from harness.drivers.base import Capability, InstanceRecord, PlatformSpec, RunId
 from harness.drivers.ssh import SshDriver
 from harness.drivers.ssh.options import SshOptions
 from harness.errors import DriverFailed, InstanceGone, Locked, NotReady, Unsupported
-from tests.machines import Machine, machine
+from tests import machines
+from tests.machines import Machine
 
 if sys.platform == "win32" or shutil.which("ssh-keygen") is None:
     pytest.skip("needs OpenSSH", allow_module_level=True)
 
 pytestmark = [pytest.mark.ssh, pytest.mark.sandbox, pytest.mark.root]
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
-    with machine(tmp_path_factory.mktemp("machine")) as made:
-        yield made
+host = machines.host
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,9 @@ Tell = Callable[[str], None]
 """Takes one line about what is going on."""
 MADE, DOWNLOADED = "disk", "download"
 KINDS = (MADE, DOWNLOADED)
+"""Of entries in the store: by their recipe's hash, and by their own sha256."""
 BOOTED = "booted"
 """Of the store's entries that lie on a disk: it has been booted, and its memory kept (libvirt/warm.py)."""
-"""Of entries in the store: by their recipe's hash, and by their own sha256."""
 
 
 def disk_image(name: str, directory: Path, *, arch: str | None = None, tell: Tell | None = None) -> DiskImage:

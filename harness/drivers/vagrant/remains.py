@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ _STATES = {
 }
 """Vagrant's words for what there is in ours; each provider has some of its own for a machine that is off."""
 _GRACE = 5.0
+_VIRSH_SECONDS = 60.0
 
 
 def instances() -> list[InstanceRecord]:
@@ -104,13 +106,12 @@ def _sweep(machine: Machine, name: str) -> None:
         return
     for command in (["destroy"], ["undefine", "--snapshots-metadata", "--managed-save", "--nvram"]):
         verb, *options = command
-        subprocess.run(
-            [virsh, "--connect", machine.uri or "qemu:///system", verb, name, *options],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=60,
-        )
+        argv = [virsh, "--connect", machine.uri or "qemu:///system", verb, name, *options]
+        try:
+            subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_VIRSH_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            words = f"{machine.platform}: `{shlex.join(argv)}` did not end within {_VIRSH_SECONDS:g} s"
+            raise DriverFailed(words, hint="does libvirtd answer? `harness destroy --orphans` tries again") from error
 
 
 def _end_commands(project: Project) -> None:

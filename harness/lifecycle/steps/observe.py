@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from harness.deadline import Deadline
 from harness.lifecycle.failures import all_done
+from harness.lifecycle.observed import Observed
 from harness.lifecycle.steps.converge import checked_plan, execute
 
 if TYPE_CHECKING:
@@ -22,28 +22,6 @@ _TEXT_LIMIT = 1 << 16
 """Bytes of a file that may be shown; a larger one is compared by its sum alone."""
 _TEXTS = 500
 """Files a platform whose content is fetched to be shown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """A platform before and after the plan; where the plan was not run `after` is `before`.
-
-    `whole`: all files were looked at, so that what is not among them is not there; else those of `looked_for`.
-    `touched`: paths that the run made, changed or removed, were it only by writing the same again. `texts`: what
-    small files that were looked at hold, those first that were touched or asked for; secrets masked."""
-
-    before: Machine
-    after: Machine
-    whole: bool = False
-    touched: frozenset[str] = frozenset()
-    texts: dict[str, str] = field(default_factory=dict)
-
-    def knows(self, path: str) -> bool:
-        """Whether it is known what there is after the run, the content of a file included."""
-        entry = self.after.files.get(path)
-        if entry is None:
-            return self.whole or path in self.after.looked_for
-        return entry.kind != "file" or entry.sha256 is not None
 
 
 def observe(context: Context) -> None:
