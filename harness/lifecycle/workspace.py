@@ -79,7 +79,7 @@ class Workspace:
         except OSError as error:
             raise HarnessError(
                 f"cannot write the project's state folder {self.root}: {error.strerror or error}",
-                hint=f"make {self.root.parent} writable for you, or work in a copy of the project",
+                hint=f"free space on that disk, or make {self.root.parent} writable for you",
             ) from error
 
     def open_run(self, run: RunId) -> Path:

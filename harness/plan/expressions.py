@@ -36,8 +36,11 @@ class Parser:
         self._known: dict[str, Finding] = {}
 
     def template(self, text: str) -> Finding:
-        # What stands around the marks makes no difference.
-        return self._parse(text[text.find("{") : text.rfind("}") + 1]) if is_template(text) else NOTHING
+        if not is_template(text):
+            return NOTHING
+        # What stands around the marks makes no difference, unless one that is opened is never closed.
+        end = text.rfind("}") + 1
+        return self._parse(text[text.find("{") :] if is_template(text[end:]) else text[text.find("{") : end])
 
     def expression(self, text: str) -> Finding:
         return self._parse("{% if " + text + " %}{% endif %}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from harness.atomic import write_atomically
 from harness.errors import HarnessError
 from harness.models.bench import BenchReport, BenchRound, Contestant, Spread
-from harness.report.text import seconds, size
+from harness.report.text import plural, seconds, size
 
 HEADER = ("hosts", "by", "wall (a)", "process (b)", "CPU", "bytes", "trips", "factor (a)", "with compile", "factor (b)")
 
@@ -48,9 +48,10 @@ def spread(value: Spread) -> str:
 def remarks(report: BenchReport) -> list[str]:
     """What the table does not say."""
     ours: Contestant = report.rounds[-1].contestants[0]
-    machine = f"{report.processors} processors, {report.system}"
+    machine = f"{plural(report.processors, 'processor')}, {report.system}"
+    done = f"{plural(report.tasks, 'task')}, {plural(report.repeat, 'repeat')}"
     lines = [
-        f"{report.tasks} tasks, {report.repeat} repeats in turn on fresh platforms; median (least - most); {machine}",
+        f"{done} in turn on fresh platforms; median (least - most); {machine}",
         "(a) from the first connection to the last host's result, without compiling; (b) the whole process",
     ]
     if ours.compile_warm is not None:

@@ -125,7 +125,8 @@ def _failed_checks(report: TestReport) -> Iterator[Finding]:
         if check.outcome in ("failed", "error"):
             head, _, rest = check.message.partition("\n")
             where = check.check if not host or check.check.startswith(host) else f"{host} · {check.check}"
-            yield Finding(where, head or check.outcome, check.expected, check.actual, _unsaid(check, rest), check.hint)
+            actual = check.actual if check.actual != head else None  # it has been said
+            yield Finding(where, head or check.outcome, check.expected, actual, _unsaid(check, rest), check.hint)
 
 
 def _unsaid(check: CheckResult, text: str) -> str:

@@ -111,6 +111,7 @@ def test_a_second_run_that_changes_something_is_told(project: Project) -> None:
     assert outcome.code == 1
     assert project.steps()["idempotence"] == "failed"
     assert "node1: task grow changed again" in outcome.text
+    assert outcome.text.count("task grow changed again") == 2  # by the step and by the check, and by each once
 
 
 def test_drift_that_no_task_admits_is_told(project: Project) -> None:

@@ -311,6 +311,8 @@ TASKS: list[tuple[Json, str]] = [
     ({"conditions": [{"When": {"expression": 1}}, 7]}, "conditions[0].When.expression: should be an expression"),
     ({"conditions": [{"Only": {"hosts": ["nobody"]}}]}, "conditions[0].Only.hosts[0]: the plan has no host 'nobody'"),
     ({"args": {"msg": "{{ a }"}}, "args.msg: is no valid Jinja"),
+    ({"args": {"msg": "{{ a"}}, "args.msg: is no valid Jinja"),
+    ({"args": {"msg": "{{ a }} and {% if b"}}, "args.msg: is no valid Jinja"),
     ({"args": {"list": ["x", {"y": "{% if %}"}]}}, "args.list[1].y: is no valid Jinja"),
     ({"vars": {"a": "{{ }}"}}, "vars.a: is no valid Jinja"),
     ({"args": {"msg": "{{ secret(name) }}"}}, "args.msg: secret() takes one name in quotes"),

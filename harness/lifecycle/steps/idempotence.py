@@ -6,6 +6,7 @@ from harness.lifecycle.context import Context
 from harness.lifecycle.failures import StepFailed, all_done
 from harness.lifecycle.steps.converge import checked_plan, execute, judge, last_result, named
 from harness.models.results import CheckResult, Failed, HostExecutionResult
+from harness.report.text import plural
 from harness.verify.conduct.catalogue import SECOND_RUN, asks, check_id
 
 _TOLD = 20
@@ -28,7 +29,7 @@ def idempotence(context: Context) -> None:
     results = execute(context, checked, step="idempotence")
     judge(results, context.scenario.verifier.expected_outcomes)
     after = states()
-    changed = [line for result in results.values() for line in _changed(result)]
+    changed = [line for host in context.hosts if host in results for line in _changed(results[host])]
     drift = [f"{host}: {line}" for host in context.hosts for line in differences(before[host], after[host])]
     if SECOND_RUN in context.checks:
         context.ledger.conduct += [_told(host, [*changed, *drift]) for host in context.hosts]
@@ -36,9 +37,11 @@ def idempotence(context: Context) -> None:
         return
     parts = []
     if changed:
-        parts.append(f"{len(changed)} task{'s' if len(changed) != 1 else ''} changed something the second time")
+        parts.append(f"{plural(len(changed), 'task')} changed something the second time")
     if drift:
-        parts.append(f"{len(drift)} thing{'s' if len(drift) != 1 else ''} on the hosts differ after the second run")
+        parts.append(
+            f"{plural(len(drift), 'thing')} on the hosts {'differs' if len(drift) == 1 else 'differ'} afterwards"
+        )
     told = [*changed, *drift]
     more = [f"... and {len(told) - _TOLD} more"] if len(told) > _TOLD else []
     raise StepFailed("\n".join([" and ".join(parts), *told[:_TOLD], *more]), outcome="failed")
@@ -49,9 +52,9 @@ def _told(host: str, lines: list[str]) -> CheckResult:
     return CheckResult(
         check=check_id(host, "", SECOND_RUN),
         outcome="failed" if own else "passed",
-        message="; ".join(own),
+        message=own[0] + (f", and {len(own) - 1} more" if own[1:] else "") if own else "",
         expected=asks(SECOND_RUN),
-        actual="; ".join(own) or "nothing changed, and nothing differs",
+        actual="\n".join(own) or "nothing changed, and nothing differs",
     )
 
 
