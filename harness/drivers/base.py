@@ -10,6 +10,7 @@ import enum
 import hashlib
 import json
 import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -299,6 +300,19 @@ class Site(AbstractContextManager["Site"], ABC):
         """A way in that passes neither its network nor its sshd, as root and with the right to mount: for what is done
         to it on purpose."""
         raise Unsupported("a way in that does not pass its network", by=f"the {self.name} driver")
+
+    def _noted(self, spec: PlatformSpec, identifier: str) -> InstanceRecord:
+        """Of a platform that no system tells of: as this site takes it now."""
+        return InstanceRecord(
+            driver=self.name,
+            id=identifier,
+            platform=spec.name,
+            scenario=self.scenario.name,
+            project=self.scenario.project,
+            run=self.run,
+            kept=self.keep,
+            created=time.time(),
+        )
 
     def _unsupported(self, capability: Capability) -> Unsupported:
         return Unsupported(capability.value, by=f"the {self.name} driver")
