@@ -19,7 +19,7 @@ assert sys.platform != "win32"
 from filelock import FileLock, Timeout
 from pydantic import JsonValue
 
-from harness.ansible.find import find_command
+from harness.ansible.find import find_command, path_with
 from harness.ansible.job import AnsibleFailed
 from harness.ansible.project import Shelf, environment_of, paths
 from harness.ansible.tool import Told, run_tool
@@ -174,7 +174,7 @@ def _environment(scenario: Scenario) -> dict[str, str]:
     for folder in (shelf.roles, shelf.collections):
         folder.mkdir(parents=True, exist_ok=True)
     molecule = {name: value for name, value in environment_of(scenario).items() if name.startswith("MOLECULE_")}
-    quiet = {"ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1"}
+    quiet = {"ANSIBLE_NOCOLOR": "1", "PYTHONUNBUFFERED": "1", "PATH": path_with(find_command("ansible-galaxy"))}
     return {**os.environ, **molecule, **paths(scenario), **quiet, **dependency.env}
 
 

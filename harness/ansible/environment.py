@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import JsonValue
 
 import harness
-from harness.ansible.find import HINT
+from harness.ansible.find import HINT, find_command, path_with
 from harness.ansible.job import AnsibleFailed
 from harness.atomic import write_atomically
 
@@ -32,6 +32,7 @@ def environment(folder: Path, extra: Mapping[str, str]) -> dict[str, str]:
     writes in `folder`. Raises AnsibleFailed where ansible-runner is missing."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "HARNESS_ANSIBLE_"))}
     env |= {
+        "PATH": path_with(find_command("ansible-playbook")),
         "ANSIBLE_HOME": str(folder / "home"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"),
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),

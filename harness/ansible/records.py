@@ -15,6 +15,9 @@ FACTS = ("gather_facts", "setup", "ansible.builtin.setup", "ansible.legacy.setup
 """Modules that only look."""
 
 _NO_PYTHON = "Python is missing there: an image that has it, or `raw` in prepare.yml that installs it, is the cure"
+_NO_SUDO = (
+    "sudo is missing there: `become: false`, or an image that has it (`pre_build_image: false` adds it), is the cure"
+)
 _MISSING_PLUGIN = re.compile(r"the connection plugin '([\w.]+)' was not found")
 _NO_PLUGIN = "ansible-core alone lacks it: name {} in the scenario's requirements.yml, or `pip install ansible`"
 _COLLECTIONS = {
@@ -75,8 +78,9 @@ def message(event: TaskEvent, result: Mapping[str, Any]) -> str:
     told += [
         f"{name}: {failed.get('msg') or failed.get('module_stderr') or 'failed'}" for name, failed in inner.items()
     ]
-    if any(_lacks_python(each) for each in (result, *items, *inner.values())):
-        told.append(_NO_PYTHON)
+    for lacking in dict.fromkeys(_not_found(each) for each in (result, *items, *inner.values())):
+        if lacking:
+            told.append(f"{lacking}\n{_NO_SUDO if 'sudo' in lacking else _NO_PYTHON}")
     if missing := _MISSING_PLUGIN.search(said):
         told.append(_NO_PLUGIN.format(_COLLECTIONS.get(missing[1], "the collection that has it")))
     return "\n".join(text for text in (said, *told) if text) or "it failed and does not say why"
@@ -112,8 +116,10 @@ def _modules_of_facts(result: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]
     )
 
 
-def _lacks_python(result: Mapping[str, Any]) -> bool:
-    return result.get("rc") == 127 and "python" in str(result.get("module_stderr") or result.get("module_stdout") or "")
+def _not_found(result: Mapping[str, Any]) -> str | None:
+    """What the platform's shell says of Python or sudo where it has none."""
+    said = str(result.get("module_stderr") or result.get("module_stdout") or "") if result.get("rc") == 127 else ""
+    return next((line.strip() for line in said.splitlines() if "python" in line or "sudo" in line), None)
 
 
 def _artifacts(event: TaskEvent, result: Mapping[str, Any]) -> list[str]:

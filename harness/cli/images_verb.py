@@ -7,6 +7,7 @@ import json
 import click
 
 _in_docker = click.option("--docker", "in_docker", is_flag=True, help="Those in the Docker daemon (docker/NAME).")
+_as_boxes = click.option("--vagrant", "as_boxes", is_flag=True, help="Vagrant boxes that are made of our images.")
 _on_disk = click.option("--disk", "on_disk", is_flag=True, help="Disks of virtual machines.")
 
 
@@ -19,7 +20,8 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @_in_docker
 @_on_disk
-def list_images(as_json: bool, in_docker: bool, on_disk: bool) -> None:
+@_as_boxes
+def list_images(as_json: bool, in_docker: bool, on_disk: bool, as_boxes: bool) -> None:
     """The catalogue, and what of it has been built."""
     from harness.drivers import images
 
@@ -28,6 +30,9 @@ def list_images(as_json: bool, in_docker: bool, on_disk: bool) -> None:
         return
     if on_disk:
         _list_disks(as_json)
+        return
+    if as_boxes:
+        _list_boxes(as_json)
         return
     built = images.built()
     current = {recipe.folder for recipe in images.CATALOGUE.values()}
@@ -52,8 +57,15 @@ def list_images(as_json: bool, in_docker: bool, on_disk: bool) -> None:
 @click.option("--arch", help="Of a disk, as `uname -m` says it: x86_64, aarch64. Absent: this machine's.")
 @_in_docker
 @_on_disk
+@_as_boxes
 def build(
-    names: tuple[str, ...], force: bool, max_age: float | None, arch: str | None, in_docker: bool, on_disk: bool
+    names: tuple[str, ...],
+    force: bool,
+    max_age: float | None,
+    arch: str | None,
+    in_docker: bool,
+    on_disk: bool,
+    as_boxes: bool,
 ) -> None:
     """Build images from this machine's own package sources; fetch disks by URL."""
     import time
@@ -63,6 +75,11 @@ def build(
         return
     if on_disk:
         _build_disks(names, arch, older_than=0 if force else None if max_age is None else max_age * 86400)
+        return
+    if as_boxes:
+        if force or max_age is not None or arch is not None:
+            raise click.UsageError("a box is made anew when its disk is: harness images build --disk --force")
+        _build_boxes(names)
         return
 
     from harness.drivers import images
@@ -80,7 +97,8 @@ def build(
 @click.option("--all", "everything", is_flag=True, help="Also images of the present recipes.")
 @_in_docker
 @_on_disk
-def prune(everything: bool, in_docker: bool, on_disk: bool) -> None:
+@_as_boxes
+def prune(everything: bool, in_docker: bool, on_disk: bool, as_boxes: bool) -> None:
     """Remove images of earlier recipes. What a platform or a snapshot lies on stays."""
     from harness.drivers import images
 
@@ -89,6 +107,9 @@ def prune(everything: bool, in_docker: bool, on_disk: bool) -> None:
         return
     if on_disk:
         _prune_disks(everything)
+        return
+    if as_boxes:
+        _prune_boxes(everything)
         return
     removed, left = images.prune(everything=everything)
     for image in removed:
@@ -180,6 +201,49 @@ def _prune_disks(everything: bool) -> None:
         click.echo(f"removed {disk.name}, {disk.size / 1e6:.0f} MB")
     for disk in left:
         click.echo(f"left    {disk.name}: a guest or a snapshot lies on it")
+    if not removed and not left:
+        click.echo("nothing to remove")
+
+
+def _list_boxes(as_json: bool) -> None:
+    from harness.drivers import images
+    from harness.drivers.vagrant import shelf
+
+    found = shelf.listed()
+    if as_json:
+        click.echo(json.dumps([box.model_dump() for box in found], indent=2))
+        return
+    for box in found:
+        note = "" if box.current else "  (of an earlier disk: `harness images prune --vagrant` removes it)"
+        if box.used:
+            note += f"  used by {', '.join(box.used)}"
+        click.echo(f"{box.name:<20} {box.version:<22} {box.size / 1e6:>6.0f} MB  {_age(box.created)}{note}")
+    for name in images.CATALOGUE:
+        if not any(box.current and box.name == f"harness/{name}" for box in found):
+            told = f"not built: `harness images build --vagrant {name}`, or the first machine that asks for it"
+            click.echo(f"harness/{name:<12} {told}")
+
+
+def _build_boxes(names: tuple[str, ...]) -> None:
+    from pathlib import Path
+
+    from harness.drivers.vagrant import boxes
+
+    for name in names:
+        boxes.check(name)
+    for name in names:
+        box = boxes.ensure(name, Path.cwd(), lambda line: click.echo(f"  {line}", err=True))
+        click.echo(f"{box.name}: {box.version}, {box.folder}")
+
+
+def _prune_boxes(everything: bool) -> None:
+    from harness.drivers.vagrant import shelf
+
+    removed, left = shelf.prune(everything=everything)
+    for box in removed:
+        click.echo(f"removed {box.name} {box.version}, {box.size / 1e6:.0f} MB")
+    for box in left:
+        click.echo(f"left    {box.name} {box.version}: a machine lies on it")
     if not removed and not left:
         click.echo("nothing to remove")
 

@@ -244,14 +244,16 @@ def _as_ours(options: dict[str, Any]) -> dict[str, Any]:
 
 def _podman_network(options: dict[str, Any]) -> dict[str, Any]:
     """`network`, `subnet` and `ip` in the docker driver's words: a network of that name is made where there is none."""
-    name = options.get("network")
-    if not isinstance(name, str):
+    if options.get("network") is None:
         return {}
+    name = str(options["network"])
     if name.partition(":")[0] in _NETWORK_MODES:
         return {"network_mode": name}
     member = {"name": name, **({"ipv4_address": options["ip"]} if "ip" in options else {})}
-    pools = {"docker_networks": [{"name": name, "ipam_config": [{"subnet": options["subnet"]}]}]}
-    return {"networks": [member], **(pools if "subnet" in options else {})}
+    found: dict[str, Any] = {"networks": [member]}
+    if "subnet" in options:
+        found["docker_networks"] = [{"name": name, "ipam_config": [{"subnet": options["subnet"]}]}]
+    return found
 
 
 def _podman_socket() -> str:

@@ -49,6 +49,12 @@ def errand(seconds: float = 120) -> Errand:
     return Errand(Deadline(seconds), Cancellation())
 
 
+def test_a_command_finds_ansible_beside_our_python(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the harness was started by its path, its virtual environment not being active."""
+    monkeypatch.setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+    fetch(make("prerun: false\ndependency: {name: shell, command: command -v ansible-galaxy}"), errand())
+
+
 def archive(folder: Path) -> Path:
     """A role as Galaxy would serve it."""
     role = folder / "source" / "other"

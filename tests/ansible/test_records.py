@@ -21,7 +21,11 @@ LACKING = {"msg": NO_PYTHON, "rc": 127, "module_stderr": "/bin/sh: 1: /usr/bin/p
         ({"msg": PLUGIN}, "community.docker in the scenario's requirements.yml"),
         ({"msg": PLUGIN.replace("docker", "other")}, "name the collection that has it"),
         (LACKING, "`raw` in prepare"),
-        ({"msg": "facts", "failed_modules": {"setup": LACKING}}, f"facts\nsetup: {NO_PYTHON}\nPython is missing"),
+        (
+            {"msg": "facts", "failed_modules": {"setup": LACKING}},
+            f"facts\nsetup: {NO_PYTHON}\n{LACKING['module_stderr']}\nPython is missing",
+        ),
+        ({**LACKING, "module_stderr": "/bin/sh: 1: sudo: not found\n"}, "sudo: not found\nsudo is missing there"),
         (
             {"msg": "no", "results": [{"failed": True, "item": 2, "msg": "that one"}, {"item": 3}]},
             "no\nitem 2: that one",

@@ -140,12 +140,28 @@ def test_strangers_are_left_alone(site: Site, guest: Instance, host: Hypervisor)
             domain.undefine()
 
 
+def test_one_daemon_by_two_names_is_one(site: Site, guest: Instance) -> None:
+    there = hypervisor.default_uri()
+    hypervisor.remember(there.replace("qemu:", "qemu+unix:", 1))
+    hypervisor.remember(there)
+    assert len(hypervisor.known()) == 2
+    assert [record.id for record in libvirt().instances()] == [guest.record.id]
+
+
+def test_stop_is_a_shutdown(site: Site, guest: Instance) -> None:
+    """And not a loss of power: it has heard its button. It is the last that uses this guest."""
+    site.wait_ready(guest, Deadline(READY))
+    site.stop(guest)
+    assert "reboot: Power down" in site.console(guest)
+
+
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
         (spec("big", memory=1 << 24), r"big: the host has \d+ MiB of memory"),
         (spec("far", uri="qemu+unix:///system?socket=/no/such/socket"), "no libvirtd answers at qemu"),
         (spec("blank", image="./no-such.qcow2"), "no-such.qcow2"),
+        (spec("firm", firmware="uefi"), "firm: debian-12 is booted directly, without a firmware"),
         (PlatformSpec("bare", "libvirt"), "bare: a virtual machine needs an `image`"),
         (PlatformSpec("pane", "libvirt", image="debian-12", os="windows"), "pane: guests of windows are not made"),
     ],

@@ -346,13 +346,17 @@ def test_podman_is_docker_at_podmans_socket(load: Load, monkeypatch: pytest.Monk
 
 def test_podmans_network_is_made_with_its_addresses(load: Load) -> None:
     scenario = load(
-        "driver: {name: podman}\nplatforms: [{name: a, image: x, network: n, subnet: 10.9.8.0/24, ip: 10.9.8.7}]\n"
+        "driver: {name: podman}\nplatforms:\n"
+        "  - {name: a, image: x, network: n, subnet: 10.9.8.0/24, ip: 10.9.8.7}\n  - {name: b, image: x, network: n}\n"
     )
-    options = scenario.platforms[0].options
-    assert isinstance(options, DockerOptions)
-    assert [(one.name, one.ipv4_address) for one in options.networks] == [("n", "10.9.8.7")]
-    assert [(one.name, one.ipam_config[0].subnet) for one in options.docker_networks] == [("n", "10.9.8.0/24")]
-    assert not scenario.warnings
+    first, second = (platform.options for platform in scenario.platforms)
+    assert isinstance(first, DockerOptions) and isinstance(second, DockerOptions)
+    assert [(one.name, one.ipv4_address) for one in first.networks + second.networks] == [
+        ("n", "10.9.8.7"),
+        ("n", None),
+    ]
+    assert [(one.name, one.ipam_config[0].subnet) for one in first.docker_networks] == [("n", "10.9.8.0/24")]
+    assert not second.docker_networks and not scenario.warnings
 
 
 def test_a_delegated_platform_may_have_a_long_name(load: Load) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -85,14 +86,19 @@ class Hypervisor:
         return urlsplit(self.uri).path
 
     @property
-    def remote(self) -> bool:
-        """Its files and sockets are not this machine's."""
-        return bool(urlsplit(self.uri).hostname)
+    def elsewhere(self) -> bool:
+        """It is another machine's, as far as its name tells: its files and sockets are not ours."""
+        return (urlsplit(self.uri).hostname or "localhost") not in (
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            socket.gethostname(),
+        )
 
     @property
     def privileged(self) -> bool:
         """It is the system's: it may make networks, and QEMU runs as whom it is told."""
-        return self.path.rstrip("/").endswith("/system") or (not self.remote and _is_root())
+        return self.path.rstrip("/").endswith("/system") or (not self.elsewhere and _is_root())
 
     def processor(self) -> str:
         """The host's, as libvirt describes it. Raises libvirtError."""

@@ -194,7 +194,7 @@ def shared_folders(spec: PlatformSpec, directory: Path) -> list[tuple[Path, str,
 def _owner(host: Hypervisor) -> Owner | None:
     """QEMU runs as whoever runs the harness, so that no file has to change hands; a daemon of the user's own can do
     nothing else."""
-    if sys.platform == "win32" or not host.privileged or host.remote:
+    if sys.platform == "win32" or not host.privileged or host.elsewhere:
         return None
     return Owner(os.geteuid(), os.getegid(), relabel=os.geteuid() != 0)
 

@@ -83,14 +83,10 @@ def check_alive(name: str, domain: Any, label: Label) -> None:
         )
     if status(domain) != "running":
         raise NotReady(f"{name}: it is {status(domain)}; {screen.tail(console)}", hint="start it again, or destroy it")
-    said = screen.text(console) if not _is_foreign(label) else ""
+    said = screen.text(console)
     for sign, meaning in _LOST:
         if sign in said[-20_000:]:
             raise NotReady(f"{name}: {meaning}; {screen.tail(console)}", hint="is the image the right one?")
-
-
-def _is_foreign(label: Label) -> bool:
-    return "+" in label.uri.partition("://")[0]
 
 
 def wait_for_answer(name: str, domain: Any, label: Label, endpoint: Endpoint, deadline: Deadline) -> Connection:
@@ -101,7 +97,7 @@ def wait_for_answer(name: str, domain: Any, label: Label, endpoint: Endpoint, de
         with hypervisor.explained(name):
             check_alive(name, domain, label)
         try:
-            if connection.run("true", timeout=max(1.0, min(_SLICE, deadline.remaining()))).ok:
+            if connection.run("test -d /", timeout=max(1.0, min(_SLICE, deadline.remaining()))).ok:
                 return True
             words = "its shell fails"
         except (TransportFailed, CommandTimedOut) as error:

@@ -30,18 +30,19 @@ def reached(uri: str) -> Iterator[Hypervisor]:
 
 def instances() -> list[InstanceRecord]:
     """Raises NotAllListed when a daemon cannot be asked on which this user has had platforms."""
-    found: list[InstanceRecord] = []
+    by_id: dict[str, InstanceRecord] = {}  # two URIs may lead to one daemon
     silent: list[DriverFailed] = []
     for uri in hypervisor.known():
         if not hypervisor.is_remembered(uri):
             continue  # nothing of ours was ever there; to ask would start a daemon of the user's own
         try:
             with reached(uri) as host:
-                found += _instances(host)
+                by_id |= {record.id: record for record in _instances(host)}
         except DriverFailed as error:
             silent.append(error)
+    found = list(by_id.values())
     if not silent:
-        found += _dead({record.id for record in found})
+        found += _dead(set(by_id))
     found.sort(key=lambda record: record.created)
     if silent:
         raise NotAllListed("; ".join(error.message for error in silent), found=found, hint=silent[0].hint)

@@ -108,10 +108,21 @@ class LibvirtSite(Site):
         if spec.image is None:
             raise DriverFailed(f"{spec.name}: a virtual machine needs an `image`", hint="`image: debian-12`")
         host, options, arch = self._host(spec), machine.options_of(spec), machine.architecture(spec)
+        if host.elsewhere:
+            raise DriverFailed(
+                f"{spec.name}: {host.uri} is another machine's libvirt, and a guest's disks and shells are files and "
+                "sockets of the machine that the harness runs on",
+                hint="run the harness there, or `driver: ssh` for a guest that is there already",
+            )
         machine.shared_folders(spec, self.scenario.directory)
         emulator = diagnosis.emulator(host, spec.name, arch)
         with self.aside():
             image = disks.disk_image(spec.image, self.scenario.directory, arch=arch)
+        if options.firmware == "uefi" and image.kernel is not None:
+            raise DriverFailed(
+                f"{spec.name}: {image.name} is booted directly, without a firmware: `firmware: uefi` would do nothing",
+                hint="leave `firmware` out, or name an image with a boot loader of its own",
+            )
         choice = acceleration.choose(options.acceleration, arch, emulator, image.kernel)
         label = self._label(spec, host, image, emulated=choice.emulated)
         return Wanted(spec, options, label, str(uuid.uuid4()), image, choice, self.scenario.directory)

@@ -21,7 +21,6 @@ from pathlib import Path
 
 from harness.data import data_dir
 from harness.drivers import images
-from harness.drivers.base import ScenarioRef
 from harness.drivers.disks import disk_image
 from harness.drivers.images import Tell
 from harness.drivers.sshd import Keys
@@ -37,6 +36,7 @@ _MODULES = ("biosdisk", "part_msdos", "ext2", "linux")
 _SECTOR = 512
 _FIRST = 2048
 """The partition's first sector: the boot loader lies before it, as on any PC's disk."""
+_SLASH = "-VAGRANTSLASH-"
 _USER = "vagrant"
 _ID = 1000
 
@@ -51,7 +51,21 @@ class Box:
 
     @property
     def folder(self) -> Path:
-        return home() / "boxes" / self.name.replace("/", "-VAGRANTSLASH-") / self.version / "libvirt"
+        return home() / "boxes" / self.escaped / self.version / "libvirt"
+
+    @property
+    def escaped(self) -> str:
+        """Its name as Vagrant and vagrant-libvirt write it in names of files."""
+        return self.name.replace("/", _SLASH)
+
+    @staticmethod
+    def unescaped(name: str) -> str:
+        return name.replace(_SLASH, "/")
+
+    @property
+    def copies(self) -> str:
+        """What the names of its copies in libvirt's pool begin with."""
+        return f"{self.escaped}_vagrant_box_image_{self.version}_"
 
     def adapted(self, options: VagrantOptions) -> VagrantOptions:
         """Molecule has Vagrant replace the key of every box; this one's is nobody else's."""
@@ -74,13 +88,18 @@ def check(image: str) -> None:
         )
 
 
-def ensure(image: str, scenario: ScenarioRef, tell: Tell) -> Box:
+def of(disk: DiskImage, keys: Keys, *, kvm: bool) -> Box:
+    """The box that is, or would be, made of a disk."""
+    return Box(f"harness/{disk.name}", _version(disk, keys), kvm)
+
+
+def ensure(image: str, directory: Path, tell: Tell) -> Box:
     """The box of an image, built and added to our VAGRANT_HOME if need be. Raises ImageFailed."""
     from filelock import FileLock
 
-    disk = disk_image(image, scenario.directory, tell=tell)
+    disk = disk_image(image, directory, tell=tell)
     keys = Keys.at(home() / "box-keys")
-    box = Box(f"harness/{disk.name}", _version(disk, keys), kvm=runs_on_kvm(disk))
+    box = of(disk, keys, kvm=runs_on_kvm(disk))
     if box.folder.is_dir():
         return box
     home().mkdir(mode=0o700, parents=True, exist_ok=True)

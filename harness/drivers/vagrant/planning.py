@@ -139,7 +139,7 @@ def _wanted(spec: PlatformSpec, scenario: ScenarioRef, tell: Tell) -> tuple[Shar
     kvm = provider != LIBVIRT or vagrantfile.has_kvm()
     if spec.image is None:
         return shared, Wanted(spec.name, provider, options, options.box or options.default_box or "", kvm=kvm)
-    box = boxes.ensure(spec.image, scenario, tell)
+    box = boxes.ensure(spec.image, scenario.directory, tell)
     return shared, Wanted(spec.name, provider, box.adapted(options), box.name, box.version, kvm=box.kvm)
 
 
