@@ -350,6 +350,10 @@ class Driver(ABC):
         """As `diagnose`, but cheap enough for the beginning of every run: what worked before may be taken to work."""
         return self.diagnose()
 
+    def limits(self) -> list[Problem]:
+        """What of it does not work as it should here, though it works, each with a cure. No side effects."""
+        return []
+
     def systemd_trial(self) -> PlatformSpec | None:
         """A platform with `init: systemd` that could be made at once: nothing has to be built or fetched for it.
         `harness doctor` boots it. None where there is none."""
