@@ -44,7 +44,7 @@ LARGEST_OUTPUT = 1 << 30
 """Bytes of stdout and stderr of one command, after which the platform is taken to have gone mad."""
 SWEEP = 32
 """Commands after which the files of earlier ones are removed; at once where they are large."""
-ROOM = 1 << 18
+ROOM = 1 << 16
 """Bytes that a folder must have room for when a shell chooses it; before each command it is asked for two pages."""
 
 _START = """exec 2>/dev/null

@@ -10,6 +10,7 @@ import enum
 import hashlib
 import json
 import re
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -300,6 +301,19 @@ class Site(AbstractContextManager["Site"], ABC):
         to it on purpose."""
         raise Unsupported("a way in that does not pass its network", by=f"the {self.name} driver")
 
+    def _noted(self, spec: PlatformSpec, identifier: str) -> InstanceRecord:
+        """Of a platform that no system tells of: as this site takes it now."""
+        return InstanceRecord(
+            driver=self.name,
+            id=identifier,
+            platform=spec.name,
+            scenario=self.scenario.name,
+            project=self.scenario.project,
+            run=self.run,
+            kept=self.keep,
+            created=time.time(),
+        )
+
     def _unsupported(self, capability: Capability) -> Unsupported:
         return Unsupported(capability.value, by=f"the {self.name} driver")
 
@@ -335,6 +349,10 @@ class Driver(ABC):
     def obstacles(self) -> list[Problem]:
         """As `diagnose`, but cheap enough for the beginning of every run: what worked before may be taken to work."""
         return self.diagnose()
+
+    def limits(self) -> list[Problem]:
+        """What of it does not work as it should here, though it works, each with a cure. No side effects."""
+        return []
 
     def systemd_trial(self) -> PlatformSpec | None:
         """A platform with `init: systemd` that could be made at once: nothing has to be built or fetched for it.

@@ -7,7 +7,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -122,19 +121,7 @@ class DelegatedDriver(Driver):
 class DelegatedSite(Site):
     def create(self, specs: Sequence[PlatformSpec], bases: Mapping[str, Snapshot]) -> list[Instance]:
         """They are noted; create.yml makes them."""
-        return [Instance(spec, self._record(spec)) for spec in specs]
-
-    def _record(self, spec: PlatformSpec) -> InstanceRecord:
-        return InstanceRecord(
-            driver=NAME,
-            id=f"{self.scenario.name}/{spec.name}",
-            platform=spec.name,
-            scenario=self.scenario.name,
-            project=self.scenario.project,
-            run=self.run,
-            kept=self.keep,
-            created=time.time(),
-        )
+        return [Instance(spec, self._noted(spec, f"{self.scenario.name}/{spec.name}")) for spec in specs]
 
     def adopt(self, spec: PlatformSpec, record: InstanceRecord) -> Instance:
         return Instance(spec, record)

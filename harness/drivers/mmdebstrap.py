@@ -61,6 +61,12 @@ def build(
     _run(command, environment, suite, tell)
 
 
+def _cure(words: str) -> str:
+    if "chroot mode" in words:  # it has looked for root's rights and for a range of user ids (mmdebstrap(1), MODES)
+        return "build it as root, or with uidmap installed and a range for this user in /etc/subuid and /etc/subgid"
+    return "can `apt-get update` reach the package sources of this machine?"
+
+
 def _run(command: Sequence[str], environment: Mapping[str, str], suite: str, tell: Callable[[str], None]) -> None:
     last: list[str] = []
     process = subprocess.Popen(
@@ -83,7 +89,7 @@ def _run(command: Sequence[str], environment: Mapping[str, str], suite: str, tel
     if status != 0:
         raise ImageFailed(
             f"building {suite}: mmdebstrap ended with {status}: " + "\n".join(last),
-            hint="can `apt-get update` reach the package sources of this machine?",
+            hint=_cure("\n".join(last)),
         )
 
 

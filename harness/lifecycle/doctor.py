@@ -63,7 +63,7 @@ def _limits(driver: Driver) -> list[Problem]:
     from harness.lifecycle.units import tried
 
     try:
-        return tried(driver)
+        return [*driver.limits(), *tried(driver)]
     except HarnessError as error:
         return [Problem("", error.message, error.hint)]
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.connections.base import Connection
+from harness.deadline import Deadline, poll
 from harness.deploy.means import RunArguments
 from harness.deploy.records import Ending
 from harness.errors import HarnessError
@@ -28,6 +29,8 @@ _PATIENCE = 20.0
 _AGAIN = frozenset(["tree"])
 """Of a second run; the step idempotence looks at what the plan names by itself."""
 _NEEDS_MACHINE = frozenset(["tree", "traces", "contents", "strangers", "network", "times", "secrets", "conditions"])
+_EXEC_SECONDS = 2.0
+"""For a process that has just been forked to become its program."""
 _LONG_PATIENCE = 300.0
 """For a look at all files."""
 _IDLE = frozenset(["harness-init", "sh", "sleep", "tail", "tini", "docker-init", "catatonit", "pause"])
@@ -46,6 +49,20 @@ def witness_of(
     found = Witness(context, binaries, connections, arguments, wanted, "" if step == "converge" else SECOND_RUN)
     found.look_before()
     return found
+
+
+def settle(connection: Connection, before: Machine, seen: Machine) -> None:
+    """Look at the processes again while one is still the runner: what a runner has started in the background bears the
+    runner's name until exec(2) has happened, and an honest one is not accused of that."""
+    from harness.verify.conduct.strangers import runners_left
+
+    def settled(last: bool) -> bool | None:
+        if not runners_left(before, seen):
+            return True
+        seen.processes = capture(connection, Look(processes=True), timeout=_PATIENCE).processes
+        return True if last else None
+
+    poll(settled, Deadline(_EXEC_SECONDS), interval=0.1)
 
 
 @dataclass
@@ -142,6 +159,7 @@ class Witness:
         look = replace(sight.look, paths=sorted({*sight.look.paths, *made}))
         sight.elapsed = time.monotonic() - sight.since
         seen = capture(connection, look, timeout=_PATIENCE)
+        settle(connection, sight.before, seen)
         if (seen.sockets_in_use or 0) > (sight.before.sockets_in_use or 0):
             seen.sockets = capture(connection, Look(sockets=True), timeout=_PATIENCE).sockets
         if self._context.secrets and "secrets" in self._wanted:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.errors import UsageError
 from harness.models.problems import nearest, shown
-from harness.scenario.source import is_file, is_folder
+from harness.scenario.source import is_file, is_folder, is_unreadable
 
 FILE = "molecule.yml"
 DEFAULT = "default"
@@ -66,7 +66,7 @@ def _folders(project: Path) -> dict[str, Path]:
         return {}
     deep = root == project / COLLECTION
     try:
-        return {folder.relative_to(root).as_posix(): folder for folder in _below(root, deep) if is_file(folder / FILE)}
+        return {folder.relative_to(root).as_posix(): folder for folder in _below(root, deep) if _holds_one(folder)}
     except OSError as error:
         raise UsageError(f"{root}: {error.strerror or error}") from error
 
@@ -79,6 +79,11 @@ def _below(root: Path, deep: bool) -> Iterator[Path]:
         yield folder
         if deep and not folder.is_symlink():
             yield from _below(folder, deep)
+
+
+def _holds_one(folder: Path) -> bool:
+    """Whether there is a scenario; one that cannot be looked at is told of when it is read."""
+    return is_file(folder / FILE) or is_unreadable(folder)
 
 
 def _matching(project: Path, pattern: str) -> dict[str, Path]:

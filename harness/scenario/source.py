@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from pathlib import Path
@@ -29,6 +30,11 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
+
+
+def is_unreadable(folder: Path) -> bool:
+    """A folder that this user may not look into: whatever it holds, it is not nothing."""
+    return is_folder(folder) and not os.access(folder, os.R_OK | os.X_OK)
 
 
 def is_folder(path: Path) -> bool:

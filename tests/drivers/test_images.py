@@ -69,17 +69,24 @@ def test_without_mmdebstrap(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 @pytest.mark.root
-def test_a_build_that_fails_leaves_nothing(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("words", "cure"),
+    [("no such mirror", "apt-get update"), ("unable to pick chroot mode automatically", "/etc/subuid")],
+)
+def test_a_build_that_fails_leaves_nothing(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, cure: str
+) -> None:
     """Its own last words are in the error."""
     if os.geteuid() != 0:
         pytest.skip("needs root")
     tools = tmp_path / "tools"
     tools.mkdir()
-    (tools / "mmdebstrap").write_text("#!/bin/sh\necho 'E: no such mirror'\ntouch $TMPDIR/x\nexit 25\n")
+    (tools / "mmdebstrap").write_text(f"#!/bin/sh\necho 'E: {words}'\ntouch $TMPDIR/x\nexit 25\n")
     (tools / "mmdebstrap").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
-    with pytest.raises(ImageFailed, match="ended with 25: E: no such mirror"):
+    with pytest.raises(ImageFailed, match=f"ended with 25: E: {words}") as caught:
         images.ensure("debian-12", tell=lambda line: None)
+    assert cure in str(caught.value.hint)
     assert [path.name for path in (cache / "images").iterdir() if path.is_dir()] == []
 
 

@@ -15,6 +15,15 @@ def make(project: Path, *names: str, under: str = "molecule") -> None:
         (project / under / name / "molecule.yml").write_text("")
 
 
+def test_a_folder_that_may_not_be_looked_into_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "molecule" / "closed").mkdir(parents=True)
+    assert list_scenarios(tmp_path) == []
+    monkeypatch.setattr("os.access", lambda path, mode: "closed" not in str(path))  # root may look everywhere
+    assert list_scenarios(tmp_path) == ["closed"]
+
+
 def test_the_project_is_the_nearest_folder_upwards(project: Path) -> None:
     make(project, "default")
     inside = project / "molecule" / "default" / "tests"

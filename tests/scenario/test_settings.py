@@ -8,7 +8,7 @@ from harness.drivers.base import PlatformSpec
 from harness.drivers.docker.options import DockerOptions
 from harness.scenario import load_settings
 from harness.scenario.platforms import with_settings
-from harness.scenario.settings import RUSTLE_VARIABLES, Settings, variables
+from harness.scenario.settings import RUSTLE_VARIABLES, WITHOUT_EFFECT, Settings, variables
 from tests.scenario.conftest import problems_of
 
 SPECIFICATION = """\
@@ -73,6 +73,11 @@ def test_what_has_no_effect_says_so_where_it_is_set(project: Path) -> None:
     assert told["docker.network_name"].startswith("harness.toml:2, without effect: ")
     assert told["docker.image_pull_policy"] == "harness.toml:3"
     assert told["docker.container_timeout_seconds"] == "default"
+    assert sorted(WITHOUT_EFFECT) == [
+        "docker.container_timeout_seconds",
+        "docker.network_name",
+        "e2e_testing.max_parallel_tests",
+    ]
 
 
 @pytest.mark.parametrize(("policy", "pull"), [("Always", "always"), ("IfNotPresent", "missing"), ("Never", "never")])

@@ -13,6 +13,7 @@ from harness.connections.base import Connection
 from harness.deadline import Deadline
 from harness.deploy.binary import BinaryRun, run_binary
 from harness.deploy.records import Ending, task_result
+from harness.lifecycle.witness import settle
 from harness.machine import capture
 from harness.models.results import CompilationResult, HostExecutionResult
 from harness.models.runner import Payload, PayloadPlay, PayloadTask, ReportRecord, TaskRecord
@@ -78,7 +79,8 @@ def accusations(found: Evidence, check: str) -> list[str]:
 
 
 def conducted(connection: Connection, tmp_path: Path, plan: Payload, script: str, **more: Any) -> Evidence:
-    """Run a shell script as the plan's runner; what was seen of it. `say ID STATUS [JSON]` writes a record."""
+    """Run a shell script as the plan's runner; what was seen of it. `say ID STATUS [JSON]` writes a record, of a task
+    that began just now or, where it did something, when `began=$(now)` was."""
     path = tmp_path / "runner"
     path.write_text(_PREFACE + script + _END)
     body = path.read_bytes()
@@ -98,6 +100,7 @@ def conducted(connection: Connection, tmp_path: Path, plan: Payload, script: str
     result = run_binary(job, deadline=Deadline(60), cancellation=Cancellation())
     elapsed = time.monotonic() - began
     after = capture(connection, look)
+    settle(connection, before, after)
     assert result.error is None, result.error
     known = {"host": "node1", "payload": plan, "result": result, "records": tuple(records), "endings": tuple(endings)}
     return Evidence(**{**known, "before": before, "after": after, "elapsed": elapsed, **more})
@@ -108,7 +111,8 @@ ok=0 changed=0 failed=0 skipped=0
 now() { date -u +%Y-%m-%dT%H:%M:%S.%NZ; }
 say() {
     printf '{"type":"task","task_id":"%s","status":"%s","start":"%s","duration":0.001%s}\n' \
-        "$1" "$2" "$(now)" "${3:+,$3}"
+        "$1" "$2" "${began:-$(now)}" "${3:+,$3}"
+    began=
     eval "$2=\$(($2 + 1))"
 }
 """

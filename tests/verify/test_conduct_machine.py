@@ -148,6 +148,13 @@ def test_the_runner_itself_is_never_what_a_task_left(run: Run, sandbox: Connecti
     assert "/runner" in found[0]
 
 
+def test_what_bears_the_runners_name_for_a_moment_is_not_the_runner(run: Run, sandbox: Connection) -> None:
+    plan = payload(task("start", "shell", args={"cmd": "..."}))
+    script = "(sleep 0.2; exec sleep 99) >/dev/null 2>&1 </dev/null &\nsay start changed\n"
+    assert accusations(run(script, plan, alone=False), "strangers") == []
+    sandbox.run("pkill -f 'sleep 99'")
+
+
 def test_what_goes_out(run: Run, sandbox: Connection) -> None:
     if not sandbox.run("command -v python3").ok:
         pytest.skip("no python3 in the sandbox")
@@ -171,7 +178,7 @@ def test_a_secret_for_everybody(run: Run) -> None:
 
 def test_who_is_opaque_is_told_as_unverified_unless_declared(run: Run) -> None:
     plan = payload(MOTD, FOLDER, LINE, task("cmd", "command", args={"cmd": "..."}), variables={"name": "you"})
-    script = WORK + SAID + "mkdir /srv/made; echo x >/etc/stray; say cmd changed '\"rc\":0'\n"
+    script = WORK + SAID + "began=$(now); mkdir /srv/made; echo x >/etc/stray; say cmd changed '\"rc\":0'\n"
     evidence = run(script, plan)
     assert accusations(evidence, "strangers") == []
     (result,) = judge(evidence, ["strangers"])

@@ -18,7 +18,7 @@ from harness.deadline import Deadline
 from harness.drivers.disks import BOOTED
 from harness.drivers.disks import shelf as disk_shelf
 from harness.drivers.images import to_stderr
-from harness.drivers.libvirt import clones, guest, labels, machine, readiness, remains, snapshots, storage
+from harness.drivers.libvirt import clones, guest, identity, labels, machine, readiness, remains, snapshots, storage
 from harness.drivers.libvirt.hypervisor import Hypervisor
 from harness.drivers.libvirt.labels import Label
 from harness.drivers.libvirt.machine import Wanted
@@ -123,6 +123,7 @@ def _booted(host: Hypervisor, wanted: Wanted, watch: Watch, limit: float) -> Ite
         try:
             with closing(readiness.wait_for_answer(name, domain, label, _inner(wanted), deadline)) as connection:
                 guest.wait_for_init(connection, name, deadline)
+                identity.read_ahead(connection, max(1.0, deadline.remaining()))
         except NotReady as error:
             if not deadline.expired():
                 raise

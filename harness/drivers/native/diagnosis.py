@@ -36,16 +36,15 @@ def diagnose() -> list[Problem]:
             program("probe", [folder, *(["root"] if root else [])]), capture_output=True, text=True, check=False
         )
     words = done.stdout.strip() or done.stderr.strip().rpartition("\n")[2]
-    problems = []
-    if words != "ok":
-        problems.append(Problem("native driver", f"no sandbox can be made here: {words}", cure(words)))
-    elif not root and identity.for_this_user().single:
-        problems.append(
-            Problem(
-                "native driver", "an image has only the user root here: no other user ids are available", _ids_cure()
-            )
-        )
-    return problems
+    return [] if words == "ok" else [Problem("native driver", f"no sandbox can be made here: {words}", cure(words))]
+
+
+def limits() -> list[Problem]:
+    """What ordinary users lack, and a view of this host does not need."""
+    if os.geteuid() == 0 or not identity.for_this_user().single:
+        return []
+    words = "an image has only the user root here: no other user ids are available"
+    return [Problem("native driver", words, _ids_cure())]
 
 
 def obstacles() -> list[Problem]:

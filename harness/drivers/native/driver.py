@@ -50,6 +50,13 @@ class NativeDriver(Driver):
             return diagnosis.obstacles()
         return []
 
+    def limits(self) -> list[Problem]:
+        if sys.platform == "linux":
+            from harness.drivers.native import diagnosis
+
+            return diagnosis.limits()
+        return []
+
     def systemd_trial(self) -> PlatformSpec | None:
         from harness.drivers import images
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 
@@ -23,19 +22,7 @@ class ItselfSite(Site):
                 )
             if spec.image or bases.get(spec.name):
                 raise DriverFailed(f"{spec.name}: an image or a snapshot needs Linux", hint="use another driver")
-        return [Instance(spec, self._record(spec)) for spec in specs]
-
-    def _record(self, spec: PlatformSpec) -> InstanceRecord:
-        return InstanceRecord(
-            driver=self.name,
-            id=f"itself-{self.run}-{spec.name}",
-            platform=spec.name,
-            scenario=self.scenario.name,
-            project=self.scenario.project,
-            run=self.run,
-            kept=self.keep,
-            created=time.time(),
-        )
+        return [Instance(spec, self._noted(spec, f"itself-{self.run}-{spec.name}")) for spec in specs]
 
     def adopt(self, spec: PlatformSpec, record: InstanceRecord) -> Instance:
         return Instance(spec, record)

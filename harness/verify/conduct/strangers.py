@@ -123,11 +123,15 @@ def _new(before: Machine, after: Machine) -> list[Process]:
     ]
 
 
+def runners_left(before: Machine, after: Machine) -> list[Process]:
+    """Processes that are the runner still, or have not yet become what it has started."""
+    return [process for process in _new(before, after) if _is_runner(process)]
+
+
 def _runner_itself(before: Machine, after: Machine) -> Iterator[Finding]:
     """A process that is still the runner is never what a task left in the background."""
-    for process in _new(before, after):
-        if _is_runner(process):
-            yield Finding("strangers", "", "the runner has ended", f"it still runs: {process}")
+    for process in runners_left(before, after):
+        yield Finding("strangers", "", "the runner has ended", f"it still runs: {process}")
 
 
 def _is_runner(process: Process) -> bool:

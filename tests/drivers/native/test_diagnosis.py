@@ -86,6 +86,19 @@ def test_words_lead_to_a_cure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "max_" in str(error.hint)
 
 
+def test_too_few_open_files() -> None:
+    assert "ulimit -n" in diagnosis.cure("open mounts/layers: Too many open files")
+
+
+def test_a_user_without_further_ids_can_use_it_all_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert diagnosis.limits() == []
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    (limit,) = diagnosis.limits()
+    assert "only the user root" in limit.message
+    assert limit.hint == "apt-get install uidmap"
+
+
 def test_without_newuidmap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert identity.for_this_user().single

@@ -3,9 +3,6 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use serde_json::Value;
-
-use super::query::Request;
 use crate::context::Context;
 use crate::outcome::Failure;
 use crate::process::{Completed, Invocation, tool};
@@ -31,33 +28,4 @@ pub(super) fn failed(what: &str, done: &Completed) -> Failure {
     let words: Vec<&str> = err.lines().filter(|line| line.starts_with("E:") || line.starts_with("W: Failed")).collect();
     let detail = if words.is_empty() { err.trim().to_owned() } else { words.join("; ") };
     Failure::new(format!("{what}: {detail}")).with("rc", done.rc).with("stdout", done.out()).with("stderr", err)
-}
-
-pub(super) fn explained(what: &str, done: &Completed, names: &[String]) -> Failure {
-    let err = done.err();
-    let missing = names.iter().map(|name| Request::parse(name).name).find(|name| {
-        err.contains(&format!("Unable to locate package {name}"))
-            || err.contains(&format!("Package '{name}' has no installation candidate"))
-    });
-    match missing {
-        Some(name) => {
-            let mut failure = failed(&format!("No package matching '{name}' is available"), done);
-            failure.fields.insert("package".to_owned(), Value::from(name));
-            failure
-        }
-        None => failed(what, done),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_missing_package_is_named() {
-        let done =
-            Completed { rc: 100, stderr: b"E: Unable to locate package nosuch\n".to_vec(), ..Completed::default() };
-        let failure = explained("x", &done, &["nosuch=1".to_owned()]);
-        assert!(failure.message.starts_with("No package matching 'nosuch' is available"), "{}", failure.message);
-    }
 }

@@ -7,7 +7,7 @@ mod query;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::Args;
 use crate::context::Context;
@@ -15,7 +15,7 @@ use crate::outcome::{Failure, ModuleResult, Outcome};
 use crate::process::{Completed, Invocation, find_program, tool};
 
 use args::{AptArgs, State};
-use call::{apt_get, cache_time, explained, failed, quiet};
+use call::{apt_get, cache_time, failed, quiet};
 use query::{Installed, Request, installed, simulated};
 
 /// # Errors
@@ -196,6 +196,22 @@ fn change(own: &AptArgs, verb: &str, more: &[&str], names: &[String], context: &
     Ok(told(Outcome::new(true), &done))
 }
 
+fn explained(what: &str, done: &Completed, names: &[String]) -> Failure {
+    let err = done.err();
+    let missing = names.iter().map(|name| Request::parse(name).name).find(|name| {
+        err.contains(&format!("Unable to locate package {name}"))
+            || err.contains(&format!("Package '{name}' has no installation candidate"))
+    });
+    match missing {
+        Some(name) => {
+            let mut failure = failed(&format!("No package matching '{name}' is available"), done);
+            failure.fields.insert("package".to_owned(), Value::from(name));
+            failure
+        }
+        None => failed(what, done),
+    }
+}
+
 fn tidy(verb: &str, outcome: &mut Outcome, context: &Context) -> Result<(), Failure> {
     let archives = || -> usize {
         let entries = std::fs::read_dir("/var/cache/apt/archives").into_iter().flatten().flatten();
@@ -228,5 +244,13 @@ mod tests {
         let states = "Package: tree\nArchitecture: amd64\nAuto-Installed: 1\n\nPackage: vim\nAuto-Installed: 0\n\n";
         assert!(is_automatic(states, "tree") && is_automatic(states, "tree:amd64"));
         assert!(!is_automatic(states, "vim") && !is_automatic(states, "tre") && !is_automatic("", "tree"));
+    }
+
+    #[test]
+    fn a_missing_package_is_named() {
+        let done =
+            Completed { rc: 100, stderr: b"E: Unable to locate package nosuch\n".to_vec(), ..Completed::default() };
+        let failure = explained("x", &done, &["nosuch=1".to_owned()]);
+        assert!(failure.message.starts_with("No package matching 'nosuch' is available"), "{}", failure.message);
     }
 }
