@@ -23,6 +23,7 @@ from harness.cancellation import Cancellation
 from harness.compile import host_target
 from harness.compile.base import CompileSettings
 from harness.compile.rustle import KIND, VARIABLE, RustleDeploy, RustleDeployOptions
+from harness.compile.store import locked
 from harness.connections import open_connection
 from harness.connections.base import Connection
 from harness.deadline import Deadline
@@ -52,6 +53,11 @@ def bare(compiler: RustleDeploy, folder: Path) -> Callable[[], object]:
     def run() -> None:
         plan = folder / "plan.json"
         plan.write_bytes(compiler.plan(payload(), host_target()))
+        # Another harness at work in this folder would take away what cargo writes there.
+        with locked(build.with_name("build.lock"), Cancellation()):
+            call(plan)
+
+    def call(plan: Path) -> None:
         subprocess.run(
             [compiler.executable(), plan, "--compile-only", "-o", folder / "out", "--optimization", "debug"],
             env={

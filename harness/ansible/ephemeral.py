@@ -63,6 +63,12 @@ def with_ephemeral(scenario: Scenario, folder: Path) -> Scenario:
     return replace(scenario, provisioner=provisioner)
 
 
+def created_mark(scenario: Scenario) -> Path:
+    """There once create.yml has run, where molecule.yml names no platform: the inventory is its own then, and
+    nothing else tells."""
+    return settings_of(scenario).ephemeral / ".created"
+
+
 def inventory_folder(scenario: Scenario) -> Path:
     return settings_of(scenario).ephemeral / "inventory"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.lifecycle.journal import InstanceRow, Journal
@@ -57,7 +57,15 @@ def _of_scenario(scenario: Scenario, kept: Mapping[str, InstanceRow]) -> list[Li
         row = kept.get(platform.name)
         rows.append(_listed(scenario, platform.name, platform.driver, row))
     rows += [_listed(scenario, name, row.driver, row) for name, row in kept.items() if name not in known]
-    return rows
+    return rows or [_without_platforms(scenario)]
+
+
+def _without_platforms(scenario: Scenario) -> Listed:
+    """Its inventory is its own; there it is all the same."""
+    from harness.ansible.ephemeral import created_mark
+
+    listed = _listed(scenario, "", scenario.driver, None)
+    return replace(listed, created=scenario.provisioner.ansible is not None and created_mark(scenario).is_file())
 
 
 def _listed(scenario: Scenario, name: str, driver: str, row: InstanceRow | None) -> Listed:

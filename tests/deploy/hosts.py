@@ -107,7 +107,8 @@ class Hosts:
         facts = {host: connection.facts() for host, connection in self.connections.items()}
         busy = {host: strategy for payload in payloads for host in payload.run_on}
         self.decisions = decide_all(payloads, busy, facts, compiler)
-        works = [change(self._work(payload, host)) for payload in payloads for host in payload.run_on]
+        with tools.deadline.aside(CompileSettings().timeout):  # as a run has it: the stub may have to be built
+            works = [change(self._work(payload, host)) for payload in payloads for host in payload.run_on]
         return strategies.of(strategy.tag)(works, tools)
 
     def _work(self, payload: Payload, host: str) -> HostWork:

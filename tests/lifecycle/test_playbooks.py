@@ -298,6 +298,7 @@ def test_scenarios_of_a_collection_share_what_default_has_made(project: Project)
     for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
+    assert "vlans/merged" in project.passes("list").text
     project.passes("test", "--all")
     assert log.read_text().split("\n") == [
         f"{step} .shared" for step in ("create", "converge", "cleanup", "destroy")

@@ -6,7 +6,7 @@ import fnmatch
 from contextlib import suppress
 from pathlib import Path
 
-from harness.ansible.ephemeral import settings_of
+from harness.ansible.ephemeral import created_mark, settings_of
 from harness.errors import HarnessError
 from harness.lifecycle.context import Context
 from harness.lifecycle.failures import StepFailed, StepSkipped
@@ -14,19 +14,18 @@ from harness.lifecycle.playbooks import DELEGATED, judge_run, play, playbook_of,
 from harness.lifecycle.sequence import TRANSIENT
 from harness.lifecycle.steps.converge import judge
 
-_MARK = ".created"
-
 
 def create(context: Context) -> None:
     missing = context.fleet.missing
-    if not missing and (context.hosts or _made_before(context)):
+    if not missing and (context.hosts or created_mark(context.scenario).is_file()):
         raise StepSkipped("they exist already")
     # Noted first, so that whatever ends create.yml half-way, destroy.yml is run.
     context.fleet.create(DELEGATED, missing)
     try:
         _play(context, "create")
         write_folder(context)
-        _mark_made(context)
+        if not context.fleet.specs:
+            created_mark(context.scenario).touch()
     except BaseException:
         if context.verb not in TRANSIENT:
             with suppress(StepFailed, StepSkipped, HarnessError):
@@ -61,16 +60,6 @@ def _play(context: Context, step: str) -> None:
     except StepFailed as failure:
         raise StepFailed(f"{playbook.name}: {failure.reason}", outcome="error") from failure
     judge_run(played)
-
-
-def _made_before(context: Context) -> bool:
-    """Where molecule.yml names no platform (the inventory is the scenario's own), nothing else tells."""
-    return (settings_of(context.scenario).ephemeral / _MARK).is_file()
-
-
-def _mark_made(context: Context) -> None:
-    if not context.fleet.specs:
-        (settings_of(context.scenario).ephemeral / _MARK).touch()
 
 
 def _prune(folder: Path, safe_files: tuple[str, ...]) -> None:
