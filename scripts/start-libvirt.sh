@@ -48,7 +48,7 @@ else
     fi
     # virtlogd writes the consoles' logs; without systemd nobody starts it when it is needed. Both leave for sessions of
     # their own: they shall outlive this script.
-    as_root virtlogd --daemon
+    pgrep -x virtlogd >/dev/null || as_root virtlogd --daemon # one may have outlived its libvirtd
     as_root python3 -I -S -c "$COLLECTING" libvirtd --daemon </dev/null >/dev/null 2>&1
 fi
 for _ in $(seq 150); do

@@ -4,6 +4,7 @@ and whether its init has come up."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from harness.connections.base import Connection
@@ -66,25 +67,32 @@ def settle(connection: Connection, name: str, places: Sequence[Place], mounts: S
         raise DriverFailed(f"{name}: it cannot be named in its guest: {done.err.strip() or done.out.strip()}")
 
 
-def wait_for_init(connection: Connection, name: str, deadline: Deadline) -> None:
-    """Until systemd has worked off its first jobs; a guest of another init is up when its shell answers.
+def wait_for_init(connection: Connection, name: str, deadline: Deadline) -> str:
+    """Until systemd has worked off its first jobs; its state. A guest of another init is up when its shell answers.
 
     Raises NotReady with its state and unfinished jobs.
     """
     if not connection.run("[ -d /run/systemd/system ]", timeout=max(1.0, deadline.remaining())).ok:
-        return
+        return UP[0]
 
-    def up(last: bool) -> bool | None:
+    def up(last: bool) -> str | None:
         state = _ask(connection, "systemctl is-system-running", deadline)
         if state.split("\n")[0] in UP:
-            return True
+            return state.split("\n")[0]
         if last:
             jobs = _ask(connection, "systemctl list-jobs --no-pager --no-legend", Deadline(20))
             words = "; ".join(part for part in (state, jobs and f"jobs: {jobs}") if part) or "no answer"
             raise NotReady(f"{name}: systemd is not up after {deadline.elapsed():.1f} s: {words}")
         return None
 
-    poll(up, deadline, interval=0.05, slowest=0.5)
+    return poll(up, deadline, interval=0.05, slowest=0.5) or ""
+
+
+def start_what_failed(connection: Connection, timeout: float) -> None:
+    """Once more, what systemd could not start: on a machine that was busy, that was for want of time."""
+    failed = "systemctl list-units --failed --plain --no-legend --no-pager"
+    with suppress(CommandTimedOut):  # it stays degraded, as it would have
+        connection.run(f'{failed} | while read -r unit rest; do systemctl restart "$unit"; done', timeout=timeout)
 
 
 def _ask(connection: Connection, command: str, deadline: Deadline) -> str:

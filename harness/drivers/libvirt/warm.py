@@ -122,7 +122,8 @@ def _booted(host: Hypervisor, wanted: Wanted, watch: Watch, limit: float) -> Ite
         deadline = Deadline(limit)
         try:
             with closing(readiness.wait_for_answer(name, domain, label, _inner(wanted), deadline)) as connection:
-                guest.wait_for_init(connection, name, deadline)
+                if guest.wait_for_init(connection, name, deadline) != "running":
+                    guest.start_what_failed(connection, max(1.0, deadline.remaining()))  # all later guests are like it
                 identity.read_ahead(connection, max(1.0, deadline.remaining()))
         except NotReady as error:
             if not deadline.expired():
