@@ -1,4 +1,4 @@
-"""A digest of a tree by what the file system says of it: whether it still is what it was, without reading it all."""
+"""What the file system says of files without reading them: is a tree still what it was, how much does a file take."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,14 @@ def tree_digest(folder: Path) -> str:
     for row in _rows(str(folder), ""):
         digest.update(json.dumps(row).encode())
     return digest.hexdigest()
+
+
+def space_taken(path: Path) -> int:
+    """Bytes of the disk; a disk image and a guest's memory are mostly holes. Raises OSError."""
+    found = path.stat()
+    if sys.platform != "win32":
+        return found.st_blocks * 512
+    return found.st_size
 
 
 def _rows(folder: str, prefix: str) -> Iterator[list[str | int]]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +27,7 @@ from harness.drivers.libvirt.domain import Domain
 from harness.drivers.libvirt.hypervisor import Hypervisor
 from harness.drivers.libvirt.machine import Wanted, definition
 from harness.drivers.libvirt.memory import NotKept
+from harness.drivers.trees import space_taken
 from harness.models.disk import DiskImage
 from harness.models.endpoint import Endpoint
 from harness.models.serde import StrictModel
@@ -177,7 +177,7 @@ def seal(folder: Path, wanted: Wanted, host: Hypervisor, *, key: str, why: str) 
         project=label.project,
         scenario=label.scenario,
         created=time.time(),
-        size=sum(_taken(file) for file in folder.iterdir()),
+        size=sum(space_taken(file) for file in folder.iterdir()),
         fingerprint=fingerprint(wanted, host),
         image=wanted.image,
         without_memory=why,
@@ -190,11 +190,3 @@ def seal(folder: Path, wanted: Wanted, host: Hypervisor, *, key: str, why: str) 
 def _stamp(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_size, found.st_mtime_ns
-
-
-def _taken(path: Path) -> int:
-    """Bytes; the memory's file is mostly holes."""
-    found = path.stat()
-    if sys.platform != "win32":
-        return found.st_blocks * 512
-    return found.st_size

@@ -6,7 +6,6 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
-from pathlib import Path
 
 from filelock import FileLock
 
@@ -14,6 +13,7 @@ from harness.compile.store import Store
 from harness.drivers import images
 from harness.drivers.disks import MADE
 from harness.drivers.sshd import Keys
+from harness.drivers.trees import space_taken
 from harness.drivers.vagrant import boxes, pools, projects
 from harness.drivers.vagrant.boxes import Box
 from harness.drivers.vagrant.projects import home
@@ -72,16 +72,11 @@ def _described(box: Box, current: set[Box]) -> ShelvedBox:
     return ShelvedBox(
         name=box.name,
         version=box.version,
-        size=sum(_taken(file) for file in box.folder.iterdir()),
+        size=sum(space_taken(file) for file in box.folder.iterdir()),
         created=box.folder.stat().st_mtime,
         current=box in current,
         used=[f"{one.project}: {one.machines[0].platform}" for one in projects.everything() if _names(one, box)],
     )
-
-
-def _taken(path: Path) -> int:
-    found = path.stat()
-    return found.st_blocks * 512 if sys.platform != "win32" else found.st_size
 
 
 def _names(project: projects.Project, box: Box) -> bool:
