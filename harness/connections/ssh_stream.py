@@ -12,7 +12,7 @@ from typing import Any
 from harness.connections.ssh_library import asyncssh
 from harness.connections.ssh_loop import LoopThread
 
-_HELD = 8 << 20
+_HELD = 2 << 20
 """Bytes that wait for their reader before the host is told to wait."""
 _QUEUED = 4 << 20
 """Bytes on their way to the host before the writer waits."""
