@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-import random
 import subprocess
 import sys
 import time
@@ -24,8 +23,8 @@ from harness.drivers.libvirt.hypervisor import Hypervisor
 from harness.errors import DriverFailed, NotReady
 from harness.models.endpoint import Ssh
 from harness.registry import driver
+from tests.drivers.kills import nothing_is_left_after_kills
 from tests.drivers.subjects import SUBJECTS
-from tests.shipped import copy_scenarios
 
 pytestmark = pytest.mark.libvirt
 
@@ -211,32 +210,9 @@ def test_without_kvm_a_guest_has_no_more_time_than_its_run(project: Path) -> Non
 def test_nothing_is_left_after_kills_at_random_moments(
     project: Path, host: Hypervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy_scenarios(tmp_path)
-    SUBJECTS["libvirt"].share(tmp_path / "cache")
-    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
-    seed = time.time_ns()
-    moments = random.Random(seed)
-    for _ in range(KILLS):
-        moment = moments.uniform(0.5, 12)
-        with subprocess.Popen(
-            [*HARNESS, "test", "-s", "libvirt"], cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, start_new_session=True,
-        ) as process:  # fmt: skip
-            try:
-                process.wait(moment)
-            except subprocess.TimeoutExpired:
-                # The watcher, too, in every other round: then the labels alone tell.
-                doomed = psutil.Process(process.pid).children(recursive=True) if moments.random() < 0.5 else []
-                for one in [psutil.Process(process.pid), *doomed]:
-                    one.kill()
-        left: list[str] = ["not looked yet"]
-        for _ in range(3):  # libvirtd may still be at what it was told before the kill
-            done = subprocess.run([*HARNESS, "destroy", "--orphans"], cwd=tmp_path, capture_output=True, check=False)
-            assert done.returncode == 0, (seed, moment, done.stdout, done.stderr)
-            if not (left := remains(host, tmp_path)):
-                break
-            time.sleep(2)
-        assert left == [], (seed, moment)
+    nothing_is_left_after_kills(
+        "libvirt", tmp_path, monkeypatch, kills=KILLS, moments=(0.5, 12), remains=lambda folder: remains(host, folder)
+    )
 
 
 def remains(host: Hypervisor, project: Path) -> list[str]:
