@@ -80,8 +80,9 @@ def destroy(project: Project, machines: Sequence[Machine]) -> None:
     doomed = [machine for machine in machines if now is not None and machine in now.machines]
     if not doomed:
         return
-    if (project.folder / ".vagrant").exists():  # else Vagrant has never been asked for them
-        Vagrant(_standing(project)).remove([machine.machine for machine in doomed])
+    # Of others Vagrant has nothing to destroy, and refuses to where it does not understand what they were to be.
+    if made := [machine.machine for machine in doomed if project.has_made(machine)]:
+        Vagrant(_standing(project)).remove(made)
     for machine in doomed:
         if machine.provider == LIBVIRT:
             _sweep(machine, f"{project.name}_{machine.machine}")
