@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli import completion
-from harness.cli.options import Common, common
+from harness.cli.options import Common, common, one_platform
 
 if TYPE_CHECKING:
     from harness.lifecycle.fleet import Member
@@ -19,13 +18,7 @@ _INTERVAL = 0.5
 
 @click.command("console")
 @common
-@click.option(
-    "-h",
-    "--host",
-    metavar="NAME",
-    shell_complete=completion.platforms,
-    help="The platform; needed where there are several.",
-)
+@one_platform
 @click.option("-f", "--follow", is_flag=True, help="Go on as it says more, until Ctrl-C.")
 def command(common: Common, host: str | None, follow: bool) -> int:
     """Show what a platform has said on its console, also where nothing answers in it."""

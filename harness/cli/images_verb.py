@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import click
 
@@ -89,7 +90,7 @@ def build(
     for name in names:
         there = images.find(name)
         stale = there is not None and max_age is not None and time.time() - there.created > max_age * 86400
-        image = images.ensure(name, force=force or stale, tell=lambda line: click.echo(f"  {line}", err=True))
+        image = images.ensure(name, force=force or stale, tell=_tell)
         click.echo(f"{image.name}: {image.reference}, {image.size / 1e6:.0f} MB")
 
 
@@ -112,12 +113,10 @@ def prune(everything: bool, in_docker: bool, on_disk: bool, as_boxes: bool) -> N
         _prune_boxes(everything)
         return
     removed, left = images.prune(everything=everything)
-    for image in removed:
-        click.echo(f"removed {image.reference}, {image.size / 1e6:.0f} MB")
-    for image in left:
-        click.echo(f"left    {image.reference}: a platform or a snapshot lies on it")
-    if not removed and not left:
-        click.echo("nothing to remove")
+    _tell_pruned(
+        [f"{image.reference}, {image.size / 1e6:.0f} MB" for image in removed],
+        [f"{image.reference}: a platform or a snapshot lies on it" for image in left],
+    )
 
 
 def _list_docker(as_json: bool) -> None:
@@ -147,20 +146,14 @@ def _build_docker(names: tuple[str, ...], *, force: bool, max_age: float | None)
         stale = oldest is not None and any(
             image.name == name and image.reference and image.created < oldest for image in shelf.listed(Path.cwd())
         )
-        tell = lambda line: click.echo(f"  {line}", err=True)  # noqa: E731
-        click.echo(f"{name}: {shelf.build(name, Path.cwd(), tell, force=force or stale)}")
+        click.echo(f"{name}: {shelf.build(name, Path.cwd(), _tell, force=force or stale)}")
 
 
 def _prune_docker(everything: bool) -> None:
     from harness.drivers.docker import shelf
 
     removed, left = shelf.prune(everything=everything)
-    for reference in removed:
-        click.echo(f"removed {reference}")
-    for reference in left:
-        click.echo(f"left    {reference}: a container or an image lies on it")
-    if not removed and not left:
-        click.echo("nothing to remove")
+    _tell_pruned(removed, [f"{reference}: a container or an image lies on it" for reference in left])
 
 
 def _list_disks(as_json: bool) -> None:
@@ -188,8 +181,7 @@ def _build_disks(names: tuple[str, ...], arch: str | None, *, older_than: float 
     from harness.drivers.disks import shelf
 
     for name in names:
-        tell = lambda line: click.echo(f"  {line}", err=True)  # noqa: E731
-        disk = shelf.build(name, Path.cwd(), arch, tell, older_than=older_than)
+        disk = shelf.build(name, Path.cwd(), arch, _tell, older_than=older_than)
         click.echo(f"{disk.name}: {disk.path}, {disk.format}, {disk.arch}")
 
 
@@ -197,12 +189,10 @@ def _prune_disks(everything: bool) -> None:
     from harness.drivers.disks import shelf
 
     removed, left = shelf.prune(everything=everything)
-    for disk in removed:
-        click.echo(f"removed {disk.name}, {disk.size / 1e6:.0f} MB")
-    for disk in left:
-        click.echo(f"left    {disk.name}: a guest or a snapshot lies on it")
-    if not removed and not left:
-        click.echo("nothing to remove")
+    _tell_pruned(
+        [f"{disk.name}, {disk.size / 1e6:.0f} MB" for disk in removed],
+        [f"{disk.name}: a guest or a snapshot lies on it" for disk in left],
+    )
 
 
 def _list_boxes(as_json: bool) -> None:
@@ -232,7 +222,7 @@ def _build_boxes(names: tuple[str, ...]) -> None:
     for name in names:
         boxes.check(name)
     for name in names:
-        box = boxes.ensure(name, Path.cwd(), lambda line: click.echo(f"  {line}", err=True))
+        box = boxes.ensure(name, Path.cwd(), _tell)
         click.echo(f"{box.name}: {box.version}, {box.folder}")
 
 
@@ -240,10 +230,22 @@ def _prune_boxes(everything: bool) -> None:
     from harness.drivers.vagrant import shelf
 
     removed, left = shelf.prune(everything=everything)
-    for box in removed:
-        click.echo(f"removed {box.name} {box.version}, {box.size / 1e6:.0f} MB")
-    for box in left:
-        click.echo(f"left    {box.name} {box.version}: a machine lies on it")
+    _tell_pruned(
+        [f"{box.name} {box.version}, {box.size / 1e6:.0f} MB" for box in removed],
+        [f"{box.name} {box.version}: a machine lies on it" for box in left],
+    )
+
+
+def _tell(line: str) -> None:
+    """Of what a build says as it goes."""
+    click.echo(f"  {line}", err=True)
+
+
+def _tell_pruned(removed: Sequence[str], left: Sequence[str]) -> None:
+    for line in removed:
+        click.echo(f"removed {line}")
+    for line in left:
+        click.echo(f"left    {line}")
     if not removed and not left:
         click.echo("nothing to remove")
 

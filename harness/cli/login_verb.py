@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import click
 
-from harness.cli import completion
-from harness.cli.options import Common, common
+from harness.cli.options import Common, common, one_platform
 
 _SHELL = "if [ -x /bin/bash ]; then exec /bin/bash -l; else exec /bin/sh -l; fi"
 
 
 @click.command("login")
 @common
-@click.option(
-    "-h",
-    "--host",
-    metavar="NAME",
-    shell_complete=completion.platforms,
-    help="The platform; needed where there are several.",
-)
+@one_platform
 def command(common: Common, host: str | None) -> int:
     """Open a shell in a platform. It is created first when it is missing."""
     from harness.cli.exec_verb import reached

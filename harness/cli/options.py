@@ -23,6 +23,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 REPORT_FILE = click.Path(dir_okay=False, path_type=Path)
 """Found to be a folder before anything is run."""
 
+one_platform = click.option(
+    "-h",
+    "--host",
+    metavar="NAME",
+    shell_complete=completion.platforms,
+    help="The platform; needed where there are several.",
+)
+"""Of the verbs that look at one platform."""
+
 
 @dataclass(frozen=True, slots=True)
 class Common:

@@ -6,19 +6,12 @@ from pathlib import Path
 
 import click
 
-from harness.cli import completion
-from harness.cli.options import REPORT_FILE, Common, common
+from harness.cli.options import REPORT_FILE, Common, common, one_platform
 
 
 @click.command("screenshot")
 @common
-@click.option(
-    "-h",
-    "--host",
-    metavar="NAME",
-    shell_complete=completion.platforms,
-    help="The platform; needed where there are several.",
-)
+@one_platform
 @click.option("--output", metavar="FILE", type=REPORT_FILE, help="PLATFORM.png unless given.")
 def command(common: Common, host: str | None, output: Path | None) -> int:
     """Write a PNG of what a platform's screen shows."""

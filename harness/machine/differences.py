@@ -67,15 +67,8 @@ def _files(old: Mapping[str, Entry], new: Mapping[str, Entry]) -> Iterator[Chang
 
 
 def _attributes(path: str, was: Entry, now: Entry) -> Iterator[Change]:
-    for what, old, new in (
-        ("kind", was.kind, now.kind),
-        ("mode", was.octal, now.octal),
-        ("owner", was.user, now.user),
-        ("group", was.group, now.group),
-        ("target", was.target, now.target),
-    ):
-        if old != new:
-            yield Change("file", path, what, old, new)
+    for what, old, new in was.unlike(now):
+        yield Change("file", path, what, old, new)
     if was.kind == now.kind == "file":
         known = was.sha256 is not None and now.sha256 is not None
         if (was.sha256 != now.sha256) if known else (was.size != now.size):

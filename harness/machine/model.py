@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 _KINDS = {
@@ -45,6 +45,18 @@ class Entry:
     @property
     def octal(self) -> str:
         return f"{self.mode:04o}"
+
+    def unlike(self, other: Entry) -> Iterator[tuple[str, str | None, str | None]]:
+        """Which attributes are not the same, and both their values; times and content are not looked at."""
+        for what, mine, theirs in (
+            ("kind", self.kind, other.kind),
+            ("mode", self.octal, other.octal),
+            ("owner", self.user, other.user),
+            ("group", self.group, other.group),
+            ("target", self.target, other.target),
+        ):
+            if mine != theirs:
+                yield what, mine, theirs
 
     def __str__(self) -> str:
         size = f", {self.size} bytes" if self.kind == "file" else ""

@@ -86,17 +86,7 @@ def touched(before: Machine, after: Machine) -> Iterator[tuple[str, str]]:
 
 def differs(was: Entry, now: Entry) -> str:
     """In words what makes them two; empty where the same file was left alone."""
-    change = [
-        f"{what} {old} -> {new}"
-        for what, old, new in (
-            ("kind", was.kind, now.kind),
-            ("mode", was.octal, now.octal),
-            ("owner", was.user, now.user),
-            ("group", was.group, now.group),
-            ("target", was.target, now.target),
-        )
-        if old != new
-    ]
+    change = [f"{what} {old} -> {new}" for what, old, new in was.unlike(now)]
     if was.kind == now.kind == "file" and (was.mtime, was.size) != (now.mtime, now.size):
         change.append(f"was written to ({was.size} -> {now.size} bytes)")
     return ", ".join(change)
