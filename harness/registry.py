@@ -21,7 +21,7 @@ COMPILERS = "harness.compilers"
 
 def names(group: str) -> list[str]:
     """Those that a user may choose: the fake driver, which proves nothing, is told of only where it is allowed."""
-    found = set(_points(group).names)
+    found = set(points(group).names)
     return sorted(found if os.environ.get("HARNESS_FAKE") == "1" else found - {"fake"})
 
 
@@ -43,13 +43,13 @@ def compiler(choice: CompilerChoice | str) -> Compiler:
 
 
 @cache
-def _points(group: str) -> EntryPoints:
+def points(group: str) -> EntryPoints:
     """Of all that is installed: a file for each package is read for them."""
     return entry_points(group=group)
 
 
 def _load(group: str, kind: str, name: str) -> type:
-    found = _points(group).select(name=name)
+    found = points(group).select(name=name)
     if not found:
         from harness.models.problems import nearest  # pydantic, which is not wanted for a name that is right
 

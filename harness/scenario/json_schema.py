@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import Any
 
 from pydantic import BaseModel
@@ -80,7 +79,7 @@ def _add_compiler_keys(definitions: dict[str, Any]) -> None:
 
 
 def _ours(group: str) -> list[str]:
-    points = entry_points(group=group)
+    points = registry.points(group)
     return sorted(point.name for point in points if point.dist is not None and point.dist.name == DISTRIBUTION)
 
 
