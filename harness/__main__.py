@@ -7,7 +7,7 @@ import signal
 
 
 def main() -> None:
-    """The console script. Exit status: see `harness.cli.outcome.Exit`."""
+    """The console script. Exit status: see `harness.exits.Exit`."""
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # it is ignored in a shell's background
     if heeded:
         # Nothing has been made yet; a traceback out of the middle of an import would tell nobody anything.

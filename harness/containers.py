@@ -47,7 +47,7 @@ class CommandFailed(HarnessError):
         self.rc, self.stdout, self.stderr = rc, stdout, stderr
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ContainerHandle:
     """A container that runs. `id` is the daemon's; by `name` the others on its network find it."""
 
@@ -60,7 +60,7 @@ class ContainerHandle:
     """At which sshd listens once `setup_ssh_access` has been called."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Running:
     handle: ContainerHandle
     instance: Instance

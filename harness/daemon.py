@@ -36,6 +36,11 @@ def default_address() -> DaemonAddress:
     return daemon_context.current() or DaemonAddress(url=_usual_socket())
 
 
+def is_chosen() -> bool:
+    """Whether somebody has said which daemon the usual one is."""
+    return bool(os.environ.get("DOCKER_HOST")) or daemon_context.current() is not None
+
+
 def _from_environment(host: str) -> DaemonAddress:
     folder = os.environ.get("DOCKER_CERT_PATH")
     verify = os.environ.get("DOCKER_TLS_VERIFY", "") not in ("", "0")

@@ -9,19 +9,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.exits import Exit
+
 
 class HarnessError(Exception):
     """Something the harness could not do. `hint` is the cure, one or more sentences."""
 
-    exit_code = 2
+    exit_code = Exit.ERROR
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
 
+    def of(self, name: str) -> str:
+        """The message where it is said already whose it is."""
+        return self.message.removeprefix(f"{name}: ")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Problem:
     """One thing wrong with an input or with this machine.
 
@@ -120,4 +126,4 @@ class Locked(HarnessError):
 class Interrupted(HarnessError):
     """Ctrl-C or SIGTERM; what was made has been cleaned up."""
 
-    exit_code = 130
+    exit_code = Exit.INTERRUPTED

@@ -1,4 +1,4 @@
-"""--require-markers: where a machine must be able to run some tests, skipping them is a failure."""
+"""--require-markers: where a machine must be able to run some tests, skipping them is a failure. And which go first."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Generator
 import pytest
 
 OPTION = "--require-markers"
+LONG = ("slow", "vm", "vagrant", "docker", "ansible")
+"""Markers of what takes long."""
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="A,B",
         help="fail when a test with one of these markers was skipped, or when there was none",
     )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of several workers, one that takes up a long file last keeps the others waiting: those files begin."""
+    if hasattr(config, "workerinput"):
+        long = {item.path for item in items if any(item.get_closest_marker(name) for name in LONG)}
+        items.sort(key=lambda item: item.path not in long)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,4 +1,5 @@
-"""The image that the tests' containers are made from: a folder of ours on the catalogue, so that nothing is pulled."""
+"""The image that the tests' containers are made from, a folder of ours on the catalogue, so that nothing is pulled; and
+what a project has in the daemon."""
 
 from __future__ import annotations
 
@@ -46,3 +47,19 @@ def usual_client() -> Iterator[APIClient]:
     opened = daemon.connect(daemon.default_address())
     yield opened
     opened.close()
+
+
+def of(project: Path) -> dict[str, list[str]]:
+    """The daemon's filter for what belongs to a project."""
+    from harness.drivers.docker import labels
+
+    return {"label": [f"{labels.PREFIX}project={project}"]}
+
+
+def of_ours(client: APIClient, project: Path) -> list[str]:
+    """Names of a project's containers and networks, and ids of its images."""
+    return [
+        *(row["Names"][0] for row in client.containers(all=True, filters=of(project))),
+        *(row["Name"] for row in client.networks(filters=of(project))),
+        *(row["Id"] for row in client.images(filters=of(project))),
+    ]

@@ -6,16 +6,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from harness.drivers.base import InstanceRecord
+from harness.drivers.base import Driver, InstanceRecord
 from harness.lifecycle.journal import InstanceRow, Journal
 from harness.models.results import TestReport
 
@@ -168,17 +169,22 @@ def project(
 
 
 def _see_only_ours(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests of the native driver that run beside these hold no run's lock: `destroy --orphans` would take theirs."""
-    if sys.platform != "linux":
-        return
-    from harness.drivers.native import NativeDriver
+    """Tests that run beside these hold no run's lock for what they make: `destroy --orphans` would take it."""
+    from harness.lifecycle import orphans
 
-    honest = NativeDriver.instances
+    honest = orphans.loadable_drivers
 
-    def ours(driver: NativeDriver) -> list[InstanceRecord]:
-        return [record for record in honest(driver) if record.project.is_relative_to(folder)]
+    def ours(names: Sequence[str] | None = None) -> Iterator[tuple[str, Driver | None, str]]:
+        for name, driver, why in honest(names):
+            if driver is not None:
+                monkeypatch.setattr(driver, "instances", partial(_below, folder, driver.instances))
+            yield name, driver, why
 
-    monkeypatch.setattr(NativeDriver, "instances", ours)
+    monkeypatch.setattr(orphans, "loadable_drivers", ours)
+
+
+def _below(folder: Path, instances: Callable[[], list[InstanceRecord]]) -> list[InstanceRecord]:
+    return [record for record in instances() if record.project.is_relative_to(folder)]
 
 
 def start(project: Project, *arguments: str) -> subprocess.Popen[str]:

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +14,10 @@ import psutil
 import pytest
 
 from harness.containers import CommandFailed, ContainerManager
-from harness.drivers.docker import labels
 from harness.errors import DeployFailed, DriverFailed, InvalidInput, UsageError
 from harness.models.config import VM, Docker, TargetPlatform
-from tests.docker_images import BASE, usual_client
+from tests.docker_images import BASE, of_ours, usual_client
+from tests.waiting import wait_for
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -31,12 +30,6 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[APIClien
     with usual_client() as opened:
         monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
         yield opened
-
-
-def of_ours(client: APIClient, project: Path) -> list[str]:
-    wanted = {"label": [f"{labels.PREFIX}project={project}"]}
-    containers = [row["Names"][0] for row in client.containers(all=True, filters=wanted)]
-    return [*containers, *(row["Name"] for row in client.networks(filters=wanted))]
 
 
 @needs_docker
@@ -142,14 +135,6 @@ def begun(suite: Path, story: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for_container(suite: Path) -> None:
-    for _ in range(600):
-        if (suite / "reached").exists():
-            return
-        time.sleep(0.1)
-    pytest.fail("the container never came")
-
-
 @needs_docker
 def test_the_fixture_cleans_up_after_a_failure(client: APIClient, suite: Path) -> None:
     with begun(suite, "fail") as process:
@@ -162,7 +147,7 @@ def test_the_fixture_cleans_up_after_a_failure(client: APIClient, suite: Path) -
 @needs_docker
 def test_the_fixture_cleans_up_after_ctrl_c(client: APIClient, suite: Path) -> None:
     with begun(suite, "hang") as process:
-        wait_for_container(suite)
+        wait_for((suite / "reached").exists)
         assert of_ours(client, suite) != []
         os.killpg(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=120)
@@ -174,7 +159,7 @@ def test_the_fixture_cleans_up_after_ctrl_c(client: APIClient, suite: Path) -> N
 @pytest.mark.parametrize("watched", [True, False])
 def test_nothing_outlives_a_kill(client: APIClient, suite: Path, watched: bool) -> None:
     with begun(suite, "hang") as process:
-        wait_for_container(suite)
+        wait_for((suite / "reached").exists)
         doomed = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         for child in doomed:
@@ -185,11 +170,7 @@ def test_nothing_outlives_a_kill(client: APIClient, suite: Path, watched: bool) 
         command = [sys.executable, "-m", "harness", "destroy", "--orphans"]
         subprocess.run(command, cwd=suite, check=True, capture_output=True, timeout=120)
         assert of_ours(client, suite) == []
-    for _ in range(200):
-        if not of_ours(client, suite):
-            return
-        time.sleep(0.1)
-    pytest.fail(f"left: {of_ours(client, suite)}")
+    wait_for(lambda: not of_ours(client, suite))
 
 
 def test_the_fixture_says_what_is_missing(suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

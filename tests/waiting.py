@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -22,6 +23,17 @@ def wait_for(condition: Callable[[], object], seconds: float = 90.0) -> None:
         if time.monotonic() >= until:
             pytest.fail("it never came to that")
         time.sleep(0.02)
+
+
+def wait_for_port(port: int) -> None:
+    """Until somebody listens there on this machine's loopback."""
+
+    def listens() -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return True
+        return False
+
+    wait_for(listens)
 
 
 def left_running(command: str) -> str:

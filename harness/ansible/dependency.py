@@ -53,7 +53,7 @@ _OFFLINE = (
 _OF_ROLES, _OF_COLLECTIONS = ("role-file", "roles-path"), ("requirements-file", "collections-path")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Errand:
     """What bounds the work, and who is told of it."""
 
@@ -209,7 +209,10 @@ def _alone(scenario: Scenario, deadline: Deadline) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(str(path)).acquire(timeout=deadline.remaining())
     except Timeout as error:
-        raise AnsibleFailed("another run is still installing roles and collections for this project") from error
+        raise AnsibleFailed(
+            "another run is still installing roles and collections for this project",
+            hint="once it has ended, the same command goes on from what it has installed",
+        ) from error
     except OSError as error:
         raise AnsibleFailed(f"cannot write {path}: {error.strerror or error}") from error
     with lock:

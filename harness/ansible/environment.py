@@ -65,7 +65,10 @@ def write_config(path: Path, sections: Mapping[str, Mapping[str, JsonValue]]) ->
         for name, value in values.items():
             text = _text(value)
             if "\n" in text or "\n" in name:
-                raise AnsibleFailed(f"ansible.cfg cannot hold a value of several lines: [{section}] {name}")
+                raise AnsibleFailed(
+                    f"ansible.cfg cannot hold a value of several lines: [{section}] {name}",
+                    hint="write it on one line of `config_options`",
+                )
             lines.append(f"{name} = {text}")
         lines.append("")
     write_atomically(path, "\n".join(lines))

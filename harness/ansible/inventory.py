@@ -97,7 +97,10 @@ def _endpoint_variables(endpoint: Endpoint, name: str) -> Variables:
 def _password(endpoint: Ssh, name: str) -> str | None:
     if endpoint.password_env is not None:
         if (value := os.environ.get(endpoint.password_env)) is None:
-            raise HarnessError(f"{name}: the environment variable {endpoint.password_env} is not set")
+            raise HarnessError(
+                f"{name}: the environment variable {endpoint.password_env} is not set",
+                hint=f"its password is to come from there: export {endpoint.password_env}=...",
+            )
         return value
     if endpoint.password_file is not None:
         try:

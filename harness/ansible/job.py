@@ -21,7 +21,7 @@ class AnsibleFailed(HarnessError):
     """Ansible is missing, could not start, or refused the playbook; the message ends with its own words."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AnsibleHost:
     """With `connection`, Ansible reaches the host through it; without, by its own plugin for the endpoint (Ssh: the
     system's ssh client; Local: this host)."""
@@ -34,7 +34,7 @@ class AnsibleHost:
     """They win over what the endpoint says."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PlaybookJob:
     """One call of ansible-playbook. `localhost` needs no entry among the hosts."""
 
@@ -62,7 +62,7 @@ class PlaybookJob:
     """What Ansible printed is appended here."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TaskEvent:
     """One task on one host, once it has ended; the items of a loop are in `result["results"]`."""
 
@@ -84,7 +84,7 @@ class TaskEvent:
     """Where the task stands: `FILE:LINE`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HostStats:
     """Ansible's own count."""
 
@@ -97,7 +97,7 @@ class HostStats:
     ignored: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PlaybookRun:
     rc: int
     """ansible-playbook's own: 0, 2 where a task failed, 4 where a host was unreachable."""
@@ -116,7 +116,6 @@ class PlaybookRun:
     """Plays for which the inventory has no host."""
     warnings: tuple[str, ...] = ()
     """Ansible's own warnings, one line each."""
-    stdout_path: Path | None = None
 
     @property
     def failed(self) -> tuple[TaskEvent, ...]:

@@ -126,7 +126,7 @@ class Modules:
         self.close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """`outcome` is None where Ansible came to no result; `words` is what it printed."""
 

@@ -241,7 +241,6 @@ def _result(process: _Process, job: PlaybookJob, listener: Listener) -> Playbook
         error=None if rc == 0 or told else _words(listener) or f"ansible-playbook ended with status {rc}",
         unmatched=tuple(listener.unmatched),
         warnings=tuple(dict.fromkeys(listener.warnings)),
-        stdout_path=job.log,
     )
 
 

@@ -27,7 +27,7 @@ _COLLECTIONS = ("~/.ansible/collections", "/usr/share/ansible/collections")
 """Ansible's own defaults."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shelf:
     """Where what a project's scenarios need is installed: in its state folder, so that nothing else sees it."""
 
@@ -138,7 +138,10 @@ def _role_name(info: Any, project: Path, check: int) -> tuple[str, list[str]]:
     name = info.get("role_name") or re.sub(r"ansible-(role-)?", "", project.name).split(".", 2)[-1]
     full = f"{space}.{name}" if space else str(name)
     if "/" in full or full.startswith("."):
-        raise AnsibleFailed(f"{project}: its meta/main.yml makes {full!r} its name, which is none")
+        raise AnsibleFailed(
+            f"{project}: its meta/main.yml makes {full!r} its name, which is none",
+            hint="galaxy_info: {namespace: acme, role_name: web} makes it acme.web",
+        )
     if check == 2:
         return (full if "role_name" in info else project.name), []
     if _FULL_NAME.fullmatch(full):

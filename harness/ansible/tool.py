@@ -24,7 +24,7 @@ from harness.errors import CommandTimedOut, Interrupted
 _LAST_WORDS = 40
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Told:
     rc: int
     words: str
@@ -42,21 +42,7 @@ def run_tool(
 ) -> Told:
     """Text is run by the shell. Raises AnsibleFailed where it cannot be started, CommandTimedOut, Interrupted."""
     name = command.split()[0] if isinstance(command, str) else Path(command[0]).name
-    try:
-        process = subprocess.Popen(
-            command,
-            shell=isinstance(command, str),
-            env=dict(env),
-            cwd=cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-    except (OSError, ValueError) as error:
-        raise AnsibleFailed(f"{name} could not be started: {error}") from error
+    process = _start(name, command, env, cwd)
     expired = threading.Event()
 
     def expire() -> None:
@@ -82,6 +68,24 @@ def run_tool(
     if expired.is_set():
         raise CommandTimedOut(f"{name} did not end within {deadline}", stdout="\n".join(last).encode())
     return Told(process.returncode, "\n".join(line for line in last if line))
+
+
+def _start(name: str, command: Sequence[str] | str, env: Mapping[str, str], cwd: Path) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            command,
+            shell=isinstance(command, str),
+            env=dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as error:
+        raise AnsibleFailed(f"{name} could not be started: {error}") from error
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

@@ -113,7 +113,7 @@ def _numbers(text: str | None, most: int) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() and int(part) for part in parts):
         raise UsageError(f"--hosts takes numbers such as 1,4,10, not {text!r}")
-    numbers = tuple(int(part) for part in parts)
+    numbers = tuple(dict.fromkeys(int(part) for part in parts))
     if max(numbers) > most:
         raise UsageError(f"the scenario has {most} platforms, fewer than {max(numbers)}")
     return numbers

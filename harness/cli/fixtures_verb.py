@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.outcome import Exit
+from harness.exits import Exit
 
 if TYPE_CHECKING:
     from harness.models.config import TargetPlatform

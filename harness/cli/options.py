@@ -20,8 +20,17 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-REPORT_FILE = click.Path(dir_okay=False, path_type=Path)
-"""Found to be a folder before anything is run."""
+
+class _ReportFile(click.Path):
+    """Found to be a folder, or a `-` that would become a file of that name, before anything is run."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "-":
+            self.fail("standard output is where a report goes with --report-format alone; ./- is a file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+REPORT_FILE = _ReportFile(dir_okay=False, path_type=Path)
 
 one_platform = click.option(
     "-h",
@@ -33,7 +42,7 @@ one_platform = click.option(
 """Of the verbs that look at one platform."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Common:
     """The common options as they were given."""
 

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import sys
-from enum import IntEnum
 from pathlib import Path
 
 import click
 
 from harness.errors import HarnessError, InvalidInput
+from harness.exits import Exit
 
 MAX_PROBLEMS = 50
 """What a person reads at once; a generated plan may have thousands of the same."""
-
-
-class Exit(IntEnum):
-    PASSED = 0
-    FAILED = 1
-    ERROR = 2
-    NOTHING_TESTED = 3
-    ALL_SKIPPED = 4
-    INTERRUPTED = 130
 
 
 def run(command: click.Command) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.outcome import Exit
+from harness.exits import Exit
 
 if TYPE_CHECKING:
     from harness.errors import Problem
@@ -99,14 +99,16 @@ def decide_command(name: str, report_format: str, as_json: bool) -> None:
     Nothing is created: a platform is what the scenario says it will be.
     """
     from harness import registry
+    from harness.deploy.become import by_user
     from harness.deploy.known import decide_all, expected_facts
     from harness.lifecycle.plans import slices_of
 
     scenario = _load(name)
-    payloads = slices_of(scenario, scenario.provisioner.secrets)
+    compiler = registry.compiler(scenario.provisioner.compiler)
     strategies = {spec.name: scenario.strategy(spec.name) for spec in scenario.platforms}
     facts = {spec.name: expected_facts(spec) for spec in scenario.platforms}
-    decisions = decide_all(payloads, strategies, facts, registry.compiler(scenario.provisioner.compiler))
+    payloads = by_user(slices_of(scenario, scenario.provisioner.secrets), facts, compiler.honours())
+    decisions = decide_all(payloads, strategies, facts, compiler)
     from harness.report.decisions import as_rows, as_values
 
     if as_json or report_format == "json":

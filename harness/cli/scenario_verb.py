@@ -10,17 +10,19 @@ from harness.cli.options import Common
 from harness.cli.outcome import show
 
 if TYPE_CHECKING:
-    from harness.lifecycle.several import Verdict
+    from collections.abc import Sequence
+
+    from harness.lifecycle.several import Chosen, Verdict
 
 
-def walk(common: Common, verb: str, **options: Any) -> int:
-    """Walk `verb` on every scenario asked for; returns the exit status."""
+def walk(common: Common, verb: str, *, chosen: Sequence[Chosen] | None = None, **options: Any) -> int:
+    """Walk `verb` on every scenario asked for, or on those `chosen` among them; returns the exit status."""
     from harness.lifecycle.several import choose, overall, perform_all, project_folder
 
     selection = common.selection()
     settings = common.settings(project_folder(selection))
     verdicts = perform_all(
-        choose(selection, settings),
+        choose(selection, settings) if chosen is None else chosen,
         verb,
         common.run_options(settings, **options),
         common.observer(),
@@ -40,9 +42,8 @@ def summarise(verdicts: list[Verdict], *, err: bool = False) -> None:
     """One line a scenario, when there were several."""
     if len(verdicts) < 2:
         return
-    words = {0: "passed", 1: "failed", 2: "error", 3: "nothing tested", 130: "interrupted"}
     width = max(len(verdict.scenario) for verdict in verdicts)
     for verdict in verdicts:
-        word = "skipped" if verdict.skipped else words.get(verdict.code, "error")
+        word = "skipped" if verdict.skipped else verdict.code.words
         reason = f"  {verdict.reason.splitlines()[0]}" if verdict.reason else ""
         click.echo(f"{verdict.scenario:<{width}}  {word}{reason}", err=err)

@@ -9,6 +9,7 @@ import click
 
 from harness.cli import completion
 from harness.cli.options import REPORT_FILE, Common, common
+from harness.exits import Exit
 
 if TYPE_CHECKING:
     from harness.lifecycle.several import Chosen, Verdict
@@ -76,7 +77,7 @@ def command(
     options = common.run_options(settings, destroy=DestroyPolicy(policy), arguments=arguments)
     verdicts: list[Verdict] = []
     for _ in range(repeat):
-        if not verdicts or verdicts[-1].code != 130:
+        if not verdicts or verdicts[-1].code != Exit.INTERRUPTED:
             verdicts += perform_all(
                 chosen, verb, options, common.observer(stderr=to_stdout), on_error=show, on_skip=tell_skipped
             )
@@ -87,7 +88,7 @@ def command(
     summarise(verdicts, err=to_stdout)
     code = overall(verdicts, strict=strict)
     if repeat > 1 and _tell_flaky(verdicts, err=to_stdout) and code == 0:
-        code = 1
+        code = Exit.FAILED
     if not settings.e2e_testing.preserve_artifacts:
         _forget(chosen, verdicts)
     return code

@@ -15,7 +15,7 @@ from harness.compare import texts
 from harness.models.compare import Difference
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Circumstances:
     """`methods`: how the host was deployed on the two sides (binary, ssh, hybrid). `touched`: a run has done something
     to it, on either side; always so for a task."""
@@ -27,7 +27,7 @@ class Circumstances:
 Explains = Callable[[Difference, Circumstances], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rule:
     """`explains` is asked about one difference, and how the two sides came to it."""
 

@@ -67,7 +67,7 @@ class _Side(Silent):
         return f"{scenario} by {self._name}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Taken:
     """What one side brought forth. `complete`: the plan was run, so that it can be compared."""
 

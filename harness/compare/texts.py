@@ -15,7 +15,7 @@ _ABOUT_NOW = timedelta(days=2)
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chance:
     """`means`: whether this match is one; `in_files`: also in what files hold."""
 

@@ -15,7 +15,7 @@ from harness.models.scenario import CompareSide, CompilerChoice, Scenario
 from harness.scenario.file import STRATEGIES
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Way:
     """One side of a comparison: its name, and the scenario as it is run on that side. `aliases`: what the scenario's
     allow-list may call it."""
@@ -25,7 +25,7 @@ class Way:
     aliases: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Asked:
     """What the command line asks for: names of one of the three kinds; none: the scenario's own sides."""
 

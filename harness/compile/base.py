@@ -17,7 +17,7 @@ from harness.models.runner import Payload
 from harness.models.serde import StrictModel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ModuleSupport:
     """The arguments of one module that a compiler honours.
 
@@ -38,7 +38,7 @@ class ModuleSupport:
     readers: Mapping[str, Callable[[Any], JsonValue]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Honours:
     """What a compiler honours. What a plan asks for beyond this is refused by its path before compiling:
     nothing is read and ignored. `modules` has them by their short names (`copy`, not `ansible.builtin.copy`)."""
@@ -52,6 +52,8 @@ class Honours:
     """Its runners fill in what stands in double braces; else an argument that has such is refused."""
     selection: bool = True
     """Its runners take --tags, --skip-tags and --check."""
+    sudo: bool = True
+    """Its runners can become another user where it is not root that has started them; else that is Ansible's."""
     refuses_text: Callable[[str], str | None] = lambda text: None
     """Why a text cannot stand anywhere in a plan, in words; None where it can."""
 
@@ -60,7 +62,7 @@ class NoOptions(StrictModel):
     """Of a compiler that has nothing to say beside its name."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CompileSettings:
     """`profile`: release or debug, where the compiler's own options say nothing else. `timeout` in seconds.
     `progress` is told short lines while something takes long; it may be called from a thread.

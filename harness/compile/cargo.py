@@ -35,7 +35,7 @@ CURES = {
 """What cargo's words mean for a person; the first that fits is told."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BuildJob:
     """`target_dir` is kept between builds; only one build may run in it at a time. `timeout` in seconds."""
 

@@ -277,7 +277,7 @@ class CommandCompiler(Compiler):
         return [word.format_map(values) for word in _words_of(self._required().command)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _MadeOf:
     plan: bytes
     target: str

@@ -19,7 +19,7 @@ from harness.models.results import CompilationResult
 from harness.models.runner import Payload
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Compiled:
     """One binary: for which hosts, and where it was put."""
 

@@ -15,7 +15,7 @@ BINARY = "runner"
 TRAILER = 8 + 32 + len(PAYLOAD_MAGIC)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stub:
     """A runner without a payload, whose content was found to have this sha256."""
 

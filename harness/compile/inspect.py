@@ -27,7 +27,7 @@ ELF_EXECUTABLES = (2, 3)
 PT_INTERP = 3
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Header:
     """`archs` as in target triples (several in a universal Mach-O); `interpreter`: an ELF names a dynamic loader."""
 
@@ -37,7 +37,7 @@ class Header:
     interpreter: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BinaryFacts:
     """`arch` has a slash between those of a universal Mach-O; `size` in bytes; `libraries` are those the loader needs;
     `stripped`: it has no symbol table."""

@@ -15,7 +15,6 @@ from typing import ClassVar, Literal, Self
 
 import harness
 from harness.compile.base import Compiler, CompileSettings, Honours
-from harness.compile.cargo import BuildJob, build
 from harness.compile.embed import Stub, embed, payload_bytes
 from harness.compile.honours import read_honours
 from harness.compile.inspect import check_binary
@@ -59,6 +58,8 @@ class ReferenceCompiler(Compiler):
         self._store = store
         self._profile = profile
         self._stubs: dict[tuple[str, str], Stub] = {}
+        self._have: set[str] = set()
+        """Targets whose stub was seen to be there."""
         self._toolchain: Toolchain | None = None
         self._lock = threading.Lock()
 
@@ -81,7 +82,11 @@ class ReferenceCompiler(Compiler):
         problems: list[Problem] = []
         try:
             require_supported(target)
-            if self._shipped_stub(target, "release") is None and self._stored_stub(target, "release") is None:
+            if target in self._have:
+                return []
+            if self._shipped_stub(target, "release") or self._stored_stub(target, "release"):
+                self._have.add(target)
+            else:
                 toolchain = find_toolchain(self.crate)
                 find_linker()
                 require_std(toolchain, target, self.crate)
@@ -90,7 +95,7 @@ class ReferenceCompiler(Compiler):
         return problems
 
     def honours(self) -> Honours:
-        return replace(read_honours(data_dir("runner") / "honours.json"), parts=True)
+        return replace(read_honours(data_dir("runner") / "honours.json"), parts=True, sudo=False)
 
     def warm_up(self) -> None:
         """rustup takes a tenth of a second to say which compiler it stands for."""
@@ -179,6 +184,8 @@ class ReferenceCompiler(Compiler):
     def _build(
         self, target: Target, toolchain: Toolchain, settings: CompileSettings, sources: str, destination: Path
     ) -> None:
+        from harness.compile.cargo import BuildJob, build
+
         if settings.progress is not None:
             settings.progress(f"building the runner for {target.triple}, once for its sources and {toolchain.version}")
         work = self.store.root / "cargo"

@@ -24,7 +24,7 @@ _CREATED = "1970-01-01T00:00:00Z"
 _OF_THE_FORMAT = {"task_id", "name", "module", "args", "when", "tags", "notify", "dependencies", "register_"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Deployment:
     """What is said of the binary. `nonce` stands in the plan as the playbook's hash; `report_url`: where it reports."""
 

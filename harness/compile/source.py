@@ -12,27 +12,28 @@ NOT_COMPILED = frozenset({"target", "tests", "benches", "mutants"})
 for."""
 
 
-def source_files(crate: Path, features: Collection[str] = ()) -> Iterator[Path]:
-    """Everything the binary is made of, sorted by relative path."""
+def source_files(crate: Path, features: Collection[str] = ()) -> Iterator[tuple[str, Path]]:
+    """Everything the binary is made of with its path in the crate (`/` between its parts), sorted by that."""
     left_out = NOT_COMPILED.difference(features)
-    found: list[Path] = []
+    found: list[tuple[str, Path]] = []
     for folder, names, files in os.walk(crate):
-        if "src" not in Path(folder).relative_to(crate).parts:
+        inside = folder[len(str(crate)) :].replace(os.sep, "/").lstrip("/")
+        if "src" not in inside.split("/"):
             # Not only left out but not walked: a build leaves tens of thousands of files in target/.
             names[:] = [name for name in names if name not in left_out]
         found += [
-            Path(folder, name)
+            (f"{inside}/{name}" if inside else name, Path(folder, name))
             for name in files
             if not name.startswith(".#") and not name.endswith(("~", ".swp", ".md"))
         ]
-    yield from sorted((path for path in found if path.is_file()), key=lambda path: path.relative_to(crate).as_posix())
+    yield from sorted((name, path) for name, path in found if path.is_file())
 
 
 def source_digest(crate: Path, features: Collection[str] = ()) -> str:
     """sha256 over names and contents of the crate's sources, as cargo's `features` take them in."""
     digest = hashlib.sha256()
-    for path in source_files(crate, features):
+    for name, path in source_files(crate, features):
         content = path.read_bytes()
-        digest.update(f"{path.relative_to(crate).as_posix()}\0{len(content)}\0".encode())
+        digest.update(f"{name}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()

@@ -32,7 +32,7 @@ Maker = Callable[[Path], Mapping[str, str]]
 """Fills the empty folder it is given; returns what is to be remembered of the entry."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StoredFile:
     """`size` in bytes, `mtime_ns` as the file had it when the entry was published."""
 
@@ -41,7 +41,7 @@ class StoredFile:
     mtime_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Entry:
     """A verified entry. `info` is what its maker wanted remembered."""
 

@@ -22,7 +22,7 @@ _QUIET = 5.0
 """Seconds for the rest of its output, which something it left behind may keep open."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ToolRun:
     """`env` is its whole environment, `timeout` in seconds. Both receivers are told each line, newline and all; that
     of stderr from a thread of its own."""

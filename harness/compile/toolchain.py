@@ -27,7 +27,7 @@ QUICK = 60.0
 """Seconds that a compiler may take to tell its version (rustup may have to fetch it first)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Toolchain:
     """`version` is rustc's whole first line, which also tells the commit; `host` its own triple."""
 

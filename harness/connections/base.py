@@ -20,11 +20,13 @@ from harness.models.facts import Facts
 if TYPE_CHECKING:
     from socket import socket
 
+    from harness.connections.traffic import Traffic
+
 Command = Sequence[str] | str
 """An argument vector, or a string for the platform's own shell."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Completed:
     """A command that ended. `rc` is 128 + N where signal N killed it; `duration` in seconds."""
 
@@ -92,6 +94,8 @@ class Connection(AbstractContextManager["Connection"], ABC):
 
     name: str
     """For messages: `node1 (sandbox 4711)`."""
+    traffic: Traffic | None = None
+    """What has passed over it; None where that is not known."""
     kept: dict[str, str] | None = None
     """By sha256, folders there with a binary that need not be pushed again, until `tidy`. None: nothing is kept, since
     a push costs little."""
@@ -140,6 +144,10 @@ class Connection(AbstractContextManager["Connection"], ABC):
     @abstractmethod
     def facts(self) -> Facts:
         """Probed once, then remembered."""
+
+    def reach(self) -> None:
+        """Raises TransportFailed unless the platform answers."""
+        self.run(["true"])
 
     def tidy(self) -> None:
         """Remove what is kept there for later; before a snapshot, and at the end."""

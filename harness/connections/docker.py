@@ -43,7 +43,7 @@ class DockerConnection(PosixConnection):
         try:
             self._state()
         except TransportFailed as error:
-            return error.message.removeprefix(f"{self.label}: ")
+            return error.of(self.label)
         return None
 
     def open_channel(self) -> Channel:
@@ -106,7 +106,9 @@ class DockerConnection(PosixConnection):
         try:
             state: dict[str, Any] = self._executor().client.inspect_container(self._endpoint.container)["State"]
         except NotFound as error:
-            raise TransportFailed(f"{self.label}: the container {container} no longer exists") from error
+            raise TransportFailed(
+                f"{self.label}: the container {container} no longer exists", hint="`harness create` makes a new one"
+            ) from error
         except (DockerException, requests.RequestException, OSError) as error:
             failed = daemon.unreachable(self._endpoint.daemon, error)
             raise TransportFailed(f"{self.label}: {failed.message}", hint=failed.hint) from error
@@ -116,7 +118,9 @@ class DockerConnection(PosixConnection):
                 hint="docker logs tells its last words",
             )
         if state["Paused"]:
-            raise TransportFailed(f"{self.label}: the container {container} is paused")
+            raise TransportFailed(
+                f"{self.label}: the container {container} is paused", hint=f"docker unpause {container}"
+            )
         return state
 
     def _failed(self, error: Exception) -> TransportFailed:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 import threading
 from abc import abstractmethod
@@ -20,6 +19,7 @@ from harness.connections.probe import probe
 from harness.connections.script import Invocation, encode, in_shell
 from harness.connections.shell import REOPENS, NoFolder, PersistentShell
 from harness.connections.stream import ANNOUNCE, READY, StreamProcess
+from harness.connections.traffic import Traffic
 from harness.errors import CommandTimedOut, TransportFailed
 from harness.models.facts import Facts
 
@@ -33,11 +33,14 @@ class PosixConnection(Connection):
     def __init__(self, label: str, detail: str) -> None:
         self.label = label
         self.name = f"{label} ({detail})"
-        self._shell = PersistentShell(label, self.open_channel)
+        self.traffic: Traffic = Traffic()
+        self._shell = PersistentShell(label, self.open_channel, self.traffic)
         self._has_folder = True
         self._lock = threading.Lock()
         self._processes: list[StreamProcess] = []
         self._closed = False
+        self._facts: Facts | None = None
+        self._probing = threading.Lock()
 
     def reaching(self, timeout: float | None) -> AbstractContextManager[None]:
         """Around a command that has `timeout`: where a way to the platform may have to be waited for, that long."""
@@ -99,11 +102,10 @@ class PosixConnection(Connection):
         return transfer.read(self, source)
 
     def facts(self) -> Facts:
-        return self._facts
-
-    @functools.cached_property
-    def _facts(self) -> Facts:
-        return probe(self)
+        # No cached_property: until Python 3.12 one lock serves all instances, and the hosts wait for one another.
+        with self._probing:
+            self._facts = self._facts or probe(self)
+            return self._facts
 
     def close(self) -> None:
         if self._closed:
@@ -128,8 +130,9 @@ class PosixConnection(Connection):
             # A child of the first shell leads no process group, so that setsid need not fork and the pid stays true.
             inner = in_shell(invocation, session="$(command -v setsid)", announce=ANNOUNCE)
             text = f"echo {READY.decode().strip()}\n(\n{inner}\n)\n"
-        encode(text)
+        self.traffic.sent(len(encode(text)))
         process = self.launch(text, str(invocation), stdin=stdin, pty=pty)
+        process.counted_in(self.traffic)
         with self._lock:
             self._processes = [other for other in self._processes if not other.closed]
             self._processes.append(process)

@@ -35,7 +35,8 @@ _SCRIPT = """
 say() {{ printf '%s=%s\\n' "$1" "$2"; }}
 any() {{ for each in "$@"; do [ ! -e "$each" ] || return 0; done; return 1; }}
 set -- $(uname -snm); os=$1 hostname=$2 arch=$3
-say os "$os"; say arch "$arch"; say hostname "$hostname"; say uid "$(id -u)"
+say os "$os"; say arch "$arch"; say hostname "$hostname"
+set -- $(id); uid=${{1#uid=}}; say uid "${{uid%%"("*}}"; say user "$1"
 say bits "$(getconf LONG_BIT 2>/dev/null)"
 libc=
 ! any /lib/ld-linux* /lib64/ld-linux* /lib/*/ld-linux* || libc=gnu
@@ -75,6 +76,7 @@ def probe(connection: Connection) -> Facts:
         )
     system = _os_release(release)
     arch = ARCHITECTURES.get(said["arch"], said["arch"])
+    uid = int(said["uid"])
     return Facts(
         os=SYSTEMS.get(said["os"], said["os"].lower()),
         arch=THIRTY_TWO_BIT.get(arch, arch) if said.get("bits") == "32" else arch,
@@ -83,7 +85,8 @@ def probe(connection: Connection) -> Facts:
         distribution=said.get("distribution") or system.get("ID", ""),
         version=said.get("version") or system.get("VERSION_ID", ""),
         hostname=said.get("hostname", ""),
-        uid=int(said["uid"]),
+        uid=uid,
+        user="root" if uid == 0 else said["user"].partition("(")[2].rstrip(")") or said["uid"],
         package_managers=tuple(PACKAGE_MANAGERS[value] for key, value in pairs if key == "manager"),
     )
 

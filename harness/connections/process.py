@@ -21,7 +21,7 @@ PIPE_SIZE = 1 << 16
 """Bytes that a pipe holds unless somebody asked for more, pipe(7)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Launch:
     """`argv` runs on this host; the rest as `StreamProcess` has it."""
 

@@ -45,7 +45,7 @@ _ASKING = ("test ", "command -v ")
 """Of the shell's own words those that change nothing in it: a subshell answers them with no program at all."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Invocation:
     """One command and its surroundings. `env` adds to the platform's own; a relative `cwd` begins at its default."""
 
@@ -55,9 +55,12 @@ class Invocation:
     user: str | None = None
 
     def __str__(self) -> str:
+        """For messages; a script may begin with a comment that says what it is."""
         text = self.command if isinstance(self.command, str) else " ".join(map(quote, self.command))
-        first = text.strip().split("\n", 1)[0]
-        return f"`{first[:77] + '...' if len(first) > 80 else first}`"
+        first, more, _ = text.strip().partition("\n")
+        if first.startswith("# "):
+            return first.removeprefix("# ")
+        return f"`{first[:77]}...`" if more or len(first) > 80 else f"`{first}`"
 
 
 def command_text(command: Command) -> str:

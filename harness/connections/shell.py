@@ -37,6 +37,7 @@ assert sys.platform != "win32"
 from harness.connections.base import Completed
 from harness.connections.channel import Channel, ChannelClosed
 from harness.connections.script import Invocation, encode, in_shell, printf_format
+from harness.connections.traffic import Traffic
 from harness.errors import CommandTimedOut, TransportFailed
 
 FOLDERS = ("/dev/shm", "/run", "/tmp", "/var/tmp")
@@ -86,7 +87,7 @@ class NoFolder(Exception):
     """No folder of the platform can be written to."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Running:
     channel: Channel
     pid: int
@@ -101,7 +102,7 @@ class _Running:
         return (self.root / path.lstrip("/")).read_bytes()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Done:
     status: int | None
     """None when it was not started."""
@@ -111,10 +112,12 @@ class _Done:
 
 
 class PersistentShell:
-    """`label` begins every message. `open_channel` raises TransportFailed when the platform cannot be reached."""
+    """`label` begins every message. `open_channel` raises TransportFailed when the platform cannot be reached. What
+    passes is counted in `traffic`."""
 
-    def __init__(self, label: str, open_channel: Callable[[], Channel]) -> None:
+    def __init__(self, label: str, open_channel: Callable[[], Channel], traffic: Traffic | None = None) -> None:
         self.label = label
+        self._traffic = traffic or Traffic()
         self._open_channel = open_channel
         self._lock = threading.RLock()
         self._running: _Running | None = None
@@ -152,13 +155,13 @@ class PersistentShell:
         token = secrets.token_hex(16)
         try:
             until = time.monotonic() + 30
-            channel.send(
+            self._send(
+                channel,
                 _START.format(token=token, name=secrets.token_hex(8), folders=" ".join(FOLDERS), room=ROOM).encode(),
                 until,
             )
             answer = _Answer(token, marks=2)
-            while not answer.complete:
-                answer.feed(channel.receive(until))
+            self._receive(channel, answer, until)
             pid, folder, shell, setsid = answer.part(0).decode(errors="replace").split("\n")
         except (ChannelClosed, TimeoutError, ValueError) as error:
             channel.close(patience=0.0)
@@ -187,7 +190,7 @@ class PersistentShell:
         until = None if timeout is None else started + timeout
         answer = _Answer(token, marks=3)
         try:
-            running.channel.send(text, until)
+            self._send(running.channel, text, until)
             self._receive(running.channel, answer, until)
         except ChannelClosed as error:
             self._drop(patience=0.0)
@@ -228,6 +231,7 @@ class PersistentShell:
             base = f"{running.folder}/{self._count}"
             try:
                 out, err = running.seen(f"{base}.out"), running.seen(f"{base}.err")
+                self._traffic.received(len(out) + len(err))
             except OSError as error:
                 self._drop(patience=0.0)
                 raise TransportFailed(f"{self.label}: what the command wrote cannot be read: {error}") from error
@@ -256,10 +260,15 @@ class PersistentShell:
             sweep=sweep,
         )
 
-    @staticmethod
-    def _receive(channel: Channel, answer: _Answer, until: float | None) -> None:
+    def _send(self, channel: Channel, data: bytes, until: float | None) -> None:
+        self._traffic.sent(len(data))
+        channel.send(data, until)
+
+    def _receive(self, channel: Channel, answer: _Answer, until: float | None) -> None:
         while not answer.complete:
-            answer.feed(channel.receive(until))
+            data = channel.receive(until)
+            self._traffic.received(len(data))
+            answer.feed(data)
             if answer.size > LARGEST_OUTPUT:
                 raise ChannelClosed("it wrote more than 1 GiB")
 

@@ -44,6 +44,9 @@ class SshConnection(PosixConnection):
         self._link = Link(endpoint, label)
         self.kept = {}
 
+    def reach(self) -> None:
+        self._link.connection()
+
     def why_gone(self) -> str | None:
         return self._link.gone()
 

@@ -1,9 +1,18 @@
-"""asyncssh, imported without what it starts: to look for liboqs (for one of its key exchanges) it has gcc and ld link
-with it, time and again, which costs every process a quarter of the import."""
+"""asyncssh, imported without what it need not start or load.
+
+To look for liboqs (for one of its key exchanges) it has gcc and ld link with it, time and again, which costs every
+process a quarter of the import. X.509 certificates in the place of keys are PKIX-SSH's, which OpenSSH does not know;
+what they stand on is an eighth of what a converge imports, and asyncssh does without (asyncssh/crypto/__init__.py).
+"""
 
 from __future__ import annotations
 
 import ctypes.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_X509 = "asyncssh.crypto.x509"
 
 _find = ctypes.util.find_library
 
@@ -12,8 +21,19 @@ def _without_compilers(name: str) -> str | None:
     return None if name.endswith("oqs") else _find(name)
 
 
-ctypes.util.find_library = _without_compilers
-try:
+@contextmanager
+def _lean() -> Iterator[None]:
+    spared = _X509 not in sys.modules
+    ctypes.util.find_library = _without_compilers
+    if spared:
+        sys.modules[_X509] = None  # type: ignore[assignment]  # to import it is an ImportError
+    try:
+        yield
+    finally:
+        ctypes.util.find_library = _find
+        if spared:
+            del sys.modules[_X509]
+
+
+with _lean():
     import asyncssh as asyncssh
-finally:
-    ctypes.util.find_library = _find

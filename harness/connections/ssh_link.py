@@ -12,13 +12,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
 assert sys.platform != "win32"
 
 from harness.connections.patience import Patience
+from harness.connections.ssh_credentials import configs, credentials
 from harness.connections.ssh_library import asyncssh
 from harness.connections.ssh_loop import loop_thread
 from harness.connections.ssh_proxy import Proxy
@@ -34,7 +34,6 @@ _CROWD_SECONDS, _MOVING_SECONDS = 90.0, 10.0
 """For how long at most while others get through; and what counts as getting through."""
 _AT_ONCE, _AT_LEAST = 24, 4
 _KEEPALIVE = 10
-_FILE = "see how the platform names it; relative paths are taken from the scenario's folder"
 
 
 _CLOSE_SECONDS = 3.0
@@ -252,7 +251,7 @@ class Link:
             "connect_timeout": CONNECT_SECONDS,
             "login_timeout": CONNECT_SECONDS,
             "keepalive_interval": _KEEPALIVE,
-            "config": _configs() if endpoint.use_config else None,
+            "config": configs() if endpoint.use_config else None,
         }
         if not endpoint.use_config:
             # The cheapest that every sshd of the last ten years has: a handshake is most of a short run.
@@ -266,24 +265,7 @@ class Link:
             options["known_hosts"] = endpoint.known_hosts
         if endpoint.proxy_jump is not None:
             options["tunnel"] = endpoint.proxy_jump
-        return options | self._credentials()
-
-    def _credentials(self) -> dict[str, Any]:
-        endpoint = self.endpoint
-        options: dict[str, Any] = {}
-        password = _password(endpoint)
-        if password is not None:
-            options["password"] = password
-        if endpoint.identities:
-            locked = [path for path in endpoint.identities if _is_locked(path)]
-            options["client_keys"] = [path for path in endpoint.identities if path not in locked]
-            # With one that is locked the agent may help, but by no other key than that.
-            options["agent_path"] = os.environ.get("SSH_AUTH_SOCK") if locked else None
-            if locked:
-                options["agent_identities"] = [f"{path}.pub" for path in locked if Path(f"{path}.pub").exists()]
-        elif password is not None and not endpoint.use_config:
-            options["client_keys"] = None
-        return options
+        return options | credentials(endpoint, attempt)
 
 
 def _turned_away(error: BaseException, attempt: Attempt) -> bool:
@@ -291,46 +273,3 @@ def _turned_away(error: BaseException, attempt: Attempt) -> bool:
     if attempt.connection is None or attempt.greeted:
         return False
     return isinstance(error, (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError))
-
-
-def _configs() -> list[str]:
-    files = (Path("~/.ssh/config").expanduser(), Path("/etc/ssh/ssh_config"))
-    return [str(file) for file in files if os.access(file, os.R_OK)]
-
-
-def _password(endpoint: Ssh) -> str | None:
-    """Raises TransportFailed where it is not to be had."""
-    if endpoint.password_env is not None:
-        try:
-            return os.environ[endpoint.password_env]
-        except KeyError:
-            raise TransportFailed(
-                f"the password for {place(endpoint)} is to come from the variable {endpoint.password_env}, "
-                "which is not set",
-                hint=f"export {endpoint.password_env}=...",
-            ) from None
-    if endpoint.password_file is not None:
-        try:
-            return Path(endpoint.password_file).read_text().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise TransportFailed(
-                f"the password file {endpoint.password_file} cannot be read: {error}", hint=_FILE
-            ) from error
-    return None
-
-
-def _is_locked(path: str) -> bool:
-    """Whether a passphrase is needed. Raises TransportFailed for what is no key."""
-    try:
-        asyncssh.read_private_key(path)
-    except asyncssh.KeyEncryptionError:
-        return True
-    except asyncssh.KeyImportError as error:
-        if "passphrase" in str(error).lower():
-            return True
-        raise TransportFailed(f"the identity file {path} is no private key: {error}", hint=_FILE) from error
-    except OSError as error:
-        raise TransportFailed(
-            f"the identity file {path} cannot be read: {error.strerror or error}", hint=_FILE
-        ) from error
-    return False

@@ -21,6 +21,8 @@ class Attempt(asyncssh.SSHClient):
     endpoint: Ssh
     asked: list[str] = field(default_factory=list)
     """The methods by which the server would let somebody in, as far as they were tried."""
+    locked: tuple[str, ...] = ()
+    """Identity files that nobody but the agent could use, for want of their passphrase."""
     connection: asyncssh.SSHClientConnection | None = None
     lost: str | None = None
     """Why it broke after it had been made."""
@@ -68,6 +70,8 @@ def explained(label: str, error: BaseException, attempt: Attempt, seconds: float
 def _words(error: BaseException, attempt: Attempt, seconds: float) -> tuple[str, str | None]:
     where = place(attempt.endpoint)
     match error:
+        case _ if _is_the_jump_hosts(error, attempt):
+            return _jump_host(where, error, attempt)
         case asyncssh.PermissionDenied():
             return _not_let_in(where, attempt)
         case asyncssh.HostKeyNotVerifiable():
@@ -84,7 +88,7 @@ def _words(error: BaseException, attempt: Attempt, seconds: float) -> tuple[str,
         case asyncssh.ConfigParseError():
             return f"the ssh config cannot be read: {error}", "see ~/.ssh/config"
         case TimeoutError():
-            return f"{where} does not answer within {seconds:g} s", "is it up, and does a firewall drop packets?"
+            return f"{where} does not answer within {seconds:.3g} s", "is it up, and does a firewall drop packets?"
         case socket.gaierror():
             return (
                 f"the name {attempt.endpoint.host!r} cannot be resolved: {error.strerror}",
@@ -112,17 +116,49 @@ def _words(error: BaseException, attempt: Attempt, seconds: float) -> tuple[str,
             return f"no connection to {where}: {error}", "ssh -v, to the same place, tells more"
 
 
+def _is_the_jump_hosts(error: BaseException, attempt: Attempt) -> bool:
+    """Whether it was met before there was a connection to the machine itself."""
+    if attempt.connection is not None:
+        return False
+    if isinstance(error, asyncssh.PermissionDenied | asyncssh.HostKeyNotVerifiable | asyncssh.KeyExchangeFailed):
+        return True  # a ProxyJump of the ssh config, too
+    return (
+        attempt.endpoint.proxy_jump is not None and isinstance(error, OSError) and not isinstance(error, TimeoutError)
+    )
+
+
+def _jump_host(where: str, error: BaseException, attempt: Attempt) -> tuple[str, str | None]:
+    jump = f"the jump host {attempt.endpoint.proxy_jump or ''}".rstrip() + f" on the way to {where}"
+    match error:
+        case asyncssh.PermissionDenied():
+            return (
+                f"{jump} does not let this user in",
+                (
+                    "`identity_file` and `password` are for the machine behind it; name the jump host's key in the ssh "
+                    "config (`use_config: true`), or give it to the agent"
+                ),
+            )
+        case asyncssh.HostKeyNotVerifiable() | asyncssh.KeyExchangeFailed():
+            return (
+                f"the host key of {jump} is not known, or not the one that is known: {error}",
+                "`ssh` to it by hand tells which; it is looked up in your own known_hosts",
+            )
+        case _:
+            return f"{jump} cannot be reached: {error}", "is its name right, and is its sshd running at that port?"
+
+
 def _not_let_in(where: str, attempt: Attempt) -> tuple[str, str | None]:
     endpoint = attempt.endpoint
-    tried = [*endpoint.identities]
+    tried = [f"{file} (it has a passphrase)" if file in attempt.locked else file for file in endpoint.identities]
     if not tried and not (endpoint.password_env or endpoint.password_file):
-        tried = ["the agent's and the default keys"]
+        tried = ["the keys of the ssh config, of the agent and the default ones"]
     if endpoint.password_env or endpoint.password_file:
         tried.append(f"the password of {endpoint.password_env or endpoint.password_file}")
     takes = ", ".join(dict.fromkeys(attempt.asked)) or "none of the methods that were tried"
+    unlock = f"`ssh-add {attempt.locked[0]}` gives the agent a key with a passphrase; " if attempt.locked else ""
     return (
         f"{where} does not let this user in; tried: {', '.join(tried)}; it takes: {takes}",
-        "is the key among the user's authorized_keys, the password right, and may this user log in there?",
+        f"{unlock}is the key among the user's authorized_keys, the password right, and may this user log in there?",
     )
 
 

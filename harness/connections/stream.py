@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 
 from harness.connections.base import Completed, Process
+from harness.connections.traffic import Traffic
 from harness.errors import CommandTimedOut, TransportFailed
 
 CHUNK = 1 << 18
@@ -30,6 +31,7 @@ class StreamProcess(Process):
         self._why_gone = why_gone
         self._started = time.monotonic()
         self._out, self._err = bytearray(), bytearray()
+        self._traffic = Traffic()
         self._ended_at: float | None = None
         self._closed = False
         self._leader: int | None = None
@@ -56,13 +58,18 @@ class StreamProcess(Process):
     @abstractmethod
     def _status(self) -> int: ...
 
+    def counted_in(self, traffic: Traffic) -> None:
+        """What has passed, and what will."""
+        passed, self._traffic = self._traffic.so_far(), traffic
+        traffic.received(passed.received)
+
     def lines(self) -> Iterator[bytes]:
         while True:
             while (at := self._out.find(b"\n")) >= 0:
                 line = bytes(self._out[: at + 1])
                 del self._out[: at + 1]
                 yield line
-            if not self._pump(None) and b"\n" not in self._out:
+            if not self._turn(None) and b"\n" not in self._out:
                 break
         if self._out:
             line = bytes(self._out)
@@ -73,7 +80,7 @@ class StreamProcess(Process):
         """stdout as it comes, in pieces of any size: for streams of files."""
         more = True
         while more:
-            more = self._pump(None)
+            more = self._turn(None)
             if self._out:
                 piece = bytes(self._out)
                 self._out.clear()
@@ -81,7 +88,7 @@ class StreamProcess(Process):
 
     def chunk(self, until: float | None = None, *, also: int | None = None) -> bytes | None:
         """What has come on stdout; nothing when `until` passed or `also` can be read first. None once it has ended."""
-        more = self._pump(until, also=also)
+        more = self._turn(until, also=also)
         piece = bytes(self._out)
         self._out.clear()
         return piece if more or piece else None
@@ -92,15 +99,15 @@ class StreamProcess(Process):
             if not self._stdin_open:
                 raise TransportFailed(f"{self._label}: the stdin of {self._description} is closed")
             try:
-                left = left[self._write_some(left[:CHUNK]) :]
+                left = left[self._written(left[:CHUNK]) :]
             except BlockingIOError:
-                self._pump(None, write=True)
+                self._turn(None, write=True)
             except OSError as error:  # EPIPE, and EIO of a PTY
                 raise TransportFailed(f"{self._label}: {self._description} reads no more of its stdin") from error
 
     def wait(self, timeout: float | None = None) -> Completed:
         until = None if timeout is None else time.monotonic() + timeout
-        while self._pump(until):
+        while self._turn(until):
             if until is not None and time.monotonic() >= until and not self._has_ended():
                 raise CommandTimedOut(
                     f"{self._label}: {self._description} did not end within {timeout:g} s",
@@ -118,9 +125,9 @@ class StreamProcess(Process):
         left = memoryview(stdin)
         while left and self._stdin_open and not (until is not None and time.monotonic() >= until):
             try:
-                left = left[self._write_some(left[:CHUNK]) :]
+                left = left[self._written(left[:CHUNK]) :]
             except BlockingIOError:
-                self._pump(until, write=True)
+                self._turn(until, write=True)
             except OSError:
                 break
         if not left or self._ended_at is not None or until is None:
@@ -129,6 +136,19 @@ class StreamProcess(Process):
 
     def interact(self) -> int:
         raise TransportFailed(f"{self._label}: {self._description} was started without a terminal")
+
+    def _turn(self, until: float | None, *, write: bool = False, also: int | None = None) -> bool:
+        """`_pump`, counted."""
+        held = len(self._out) + len(self._err)
+        more = self._pump(until, write=write, also=also)
+        self._traffic.received(len(self._out) + len(self._err) - held)
+        return more
+
+    def _written(self, data: memoryview) -> int:
+        """`_write_some`, counted."""
+        size = self._write_some(data)
+        self._traffic.sent(size)
+        return size
 
     def _handshake(self) -> int | None:
         """The command's pid on the platform; None when it was never started (its cwd or user is missing)."""
@@ -143,7 +163,7 @@ class StreamProcess(Process):
 
     def _greeting(self, until: float) -> bytes | None:
         while b"\n" not in self._out:
-            if not self._pump(until) and b"\n" not in self._out:
+            if not self._turn(until) and b"\n" not in self._out:
                 return None
             if time.monotonic() >= until:
                 return None

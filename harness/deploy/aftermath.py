@@ -74,7 +74,8 @@ def end_what_is_left(
             return _end(endpoint, host, folder, max(patience.remaining(), 1.0))
         except HarnessError as error:
             if patience.remaining() < _PAUSE or cancellation.called or isinstance(error, DeployFailed):
-                raise DeployFailed(f"whether the runner has ended there is not known: {error.message}") from error
+                words = error.of(host)
+                raise DeployFailed(f"whether the runner has ended there is not known: {words}") from error
         time.sleep(_PAUSE)
 
 

@@ -16,7 +16,7 @@ class Files:
         self._count = 0
 
     def sourced(self, module: str, args: dict[str, Any]) -> dict[str, Any]:
-        """The arguments of copy or template, with what the plan's reader embedded in a file again."""
+        """The arguments of copy, template or unarchive, with what the plan's reader embedded in a file again."""
         args = dict(args)
         name = args.pop("_original_basename", None)
         encoded = args.pop("content_b64", None)

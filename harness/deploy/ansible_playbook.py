@@ -35,7 +35,7 @@ _SECRET = re.compile(r"""\bsecret\(\s*(['"])([^'"]*)\1\s*\)""")
 _EXPRESSIONS = ("when", "changed_when", "failed_when", "until")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Spot:
     """What stands at a line. A `stub` is a handler of which only is to be known that it was notified."""
 
@@ -44,7 +44,7 @@ class Spot:
     stub: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Excerpt:
     """What of a play goes into the playbook. `notified`: handlers that run at its end as if a task had notified them;
     those in neither `handlers` nor `notified` are stubs."""
@@ -55,7 +55,7 @@ class Excerpt:
     notified: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Exchange:
     """Where variables are taken from before the first task, and handed to after the last: folders with a file for
     each host. `names`: what to hand over, beside facts."""
@@ -66,7 +66,7 @@ class Exchange:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Playbook:
     path: Path
     spots: Mapping[int, Spot] = field(repr=False)
@@ -223,7 +223,7 @@ def _qualified(module: str) -> str:
 def _arguments(task: PayloadTask, files: Files) -> Any:
     args = with_secrets(dict(task.args))
     module = module_name(task.module)
-    if module in ("copy", "template"):
+    if module in ("copy", "template", "unarchive"):
         return files.sourced(module, args)
     raw = args.pop("_raw_params", None)
     if raw is None:

@@ -20,6 +20,8 @@ _WRITERS = {
     "copy": ("dest",),
     "template": ("dest",),
     "lineinfile": ("path",),
+    "get_url": ("dest",),
+    "archive": ("dest",),
     "command": ("creates",),
     "shell": ("creates",),
 }

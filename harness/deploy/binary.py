@@ -29,7 +29,7 @@ _LATE = 2.0
 """Seconds for anything there after the deadline of the run itself: the host may stand still."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BinaryRun:
     """One binary for one host. `mask` hides secrets in a JSON value; `secrets` go to the runner's stdin."""
 
@@ -56,6 +56,8 @@ class BinaryRun:
     """Told how a runner of our contract ended, once it has."""
     on_left: Callable[[str], None] = lambda folder: None
     """Told the folder on the host in which the runner may still be at work, before that is removed."""
+    again: bool = True
+    """Whether this run may want the same binary there once more."""
     payload: Payload | None = None
     """What it carries; a runner that is not ours tells less than that."""
     on_line: Callable[[str], None] = lambda line: None
@@ -73,6 +75,7 @@ def run_binary(job: BinaryRun, *, deadline: Deadline, cancellation: Cancellation
         env=job.env,
         on_pushing=job.on_pushing,
         records=job.records,
+        keep=job.again,
         watched=job.binary.results != "runner",
     )
     try:
@@ -87,7 +90,7 @@ def run_binary(job: BinaryRun, *, deadline: Deadline, cancellation: Cancellation
     finally:
         if delivery.loose:
             job.on_left(delivery.folder)
-        delivery.close(_LATE if deadline.expired() else _TAIL)
+        delivery.close(min(_TAIL, max(_LATE, deadline.remaining())))
 
 
 def _hearing(
@@ -117,7 +120,11 @@ def _begun(job: BinaryRun, delivery: Delivery, deadline: Deadline) -> Process:
         _within(deadline)
         return delivery.begin()
     except HarnessError as error:
-        raise DeployFailed(f"{job.host}: the binary could not be pushed: {error.message}", hint=error.hint) from error
+        raise _unpushed(job, error) from error
+
+
+def _unpushed(job: BinaryRun, error: HarnessError) -> DeployFailed:
+    return DeployFailed(f"{job.host}: the binary could not be pushed: {error.of(job.host)}", hint=error.hint)
 
 
 def _settle(job: BinaryRun, delivery: Delivery, process: Process, late: threading.Event, deadline: Deadline) -> None:
@@ -130,7 +137,7 @@ def _settle(job: BinaryRun, delivery: Delivery, process: Process, late: threadin
             raise DeployFailed(f"{words}: not done after {deadline}") from error
         if isinstance(error, DeployFailed):
             raise
-        raise DeployFailed(f"{job.host}: the binary could not be pushed: {error.message}", hint=error.hint) from error
+        raise _unpushed(job, error) from error
     took = f"{(time.monotonic() - started) * 1000:.0f} ms"
     if delivery.skipped:
         job.on_event(f"the very same binary is there already (checked in {took})")
@@ -158,7 +165,9 @@ def _run(
             leaks = [*transcript.leaks, *(["its stderr"] if job.mask(stderr) != stderr else [])]
             job.on_ended(Ending(rc, transcript.report, tuple(leaks)))
     except TransportFailed as failure:
-        error = f"the connection broke while the runner was at work: {failure.message}"
+        words = failure.of(job.host)
+        why = words.rpartition(" ran: ")[2] if words.startswith("the connection broke while ") else words
+        error = f"the connection broke while the runner was at work: {why}"
         if not transcript.tasks and transcript.running is None and not late.is_set():
             raise
     if late.is_set():
@@ -188,7 +197,7 @@ def _silence(job: BinaryRun) -> str:
     except CommandTimedOut:
         return "\nthe platform does not answer any more: it stands still, or nothing gets through to it"
     except HarnessError as error:
-        return f"\nthe platform cannot be reached any more: {error.message}"
+        return f"\nthe platform cannot be reached any more: {error.of(job.host)}"
     return ""
 
 

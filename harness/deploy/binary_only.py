@@ -16,8 +16,6 @@ def deploy(works: Sequence[HostWork], means: Means) -> Deployed:
     def one(host: str) -> HostExecutionResult:
         work = of_host[host]
         result = run_binary(binary_run(work, means), deadline=means.deadline, cancellation=means.cancellation)
-        assert work.binary is not None
-        means.on_push(work.binary.binary_size)
         decision = DecisionRecord(method="binary", reasons=list(work.decision.reasons))
         return result.model_copy(update={"decisions": [decision]})
 
@@ -41,5 +39,6 @@ def binary_run(work: HostWork, means: Means) -> BinaryRun:
         on_record=lambda record: means.on_record(work.host, record),
         on_ended=lambda ending: means.on_ended(work.host, ending),
         payload=work.payload,
+        again=means.again,
         on_line=lambda line: means.on_line(f"{work.host}: {line}"),
     )

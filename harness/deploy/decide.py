@@ -24,7 +24,7 @@ _TOLD = 5
 """Tasks that a reason names before the rest is counted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Circumstances:
     """What is known of a host and of this machine before anything is compiled.
 
@@ -40,7 +40,7 @@ class Circumstances:
     parts: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decision:
     """`reasons` are for a person. `obstacles`: what is known to stand in the way of the method. `degraded`: the
     strategy wanted a binary and this is less. A host that degrades later gets a further decision after this one."""

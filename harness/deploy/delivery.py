@@ -8,6 +8,7 @@ comes on stdin is the runner's. What it says on stdout before the runner speaks 
 from __future__ import annotations
 
 import hashlib
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,10 +29,15 @@ sum() {
     { sha256sum "$1" 2>/dev/null || shasum -a 256 "$1" 2>/dev/null || openssl dgst -r -sha256 "$1" 2>/dev/null; } |
     { read -r digest rest; printf %s "${digest#\\}"; }
 }
+make_folder() {
+    if command -v mktemp >/dev/null; then mktemp -d "$1/harness-XXXXXXXXXX"; return; fi
+    name=$1/harness-$(od -An -N10 -tx1 /dev/urandom | tr -d ' \n')
+    [ "$name" != "$1/harness-" ] && mkdir "$name" && printf %s "$name"
+}
 find_folder() {
     why=
     for base in "${TMPDIR:-/tmp}" /var/tmp /run "${HOME:-/root}"; do
-        folder=$(mktemp -d "$base/harness-XXXXXXXXXX" 2>&1) || { why="$why, $base: $(last "$folder")"; continue; }
+        folder=$(make_folder "$base" 2>&1) || { why="$why, $base: $(last "$folder")"; continue; }
         probe=$folder/probe
         said=$({ printf '#!/bin/sh\nexit 0\n' | cat >"$probe" && chmod 700 "$probe" && "$probe"; } 2>&1) && {
             return 0; }
@@ -120,6 +126,8 @@ class Delivery:
     folder: str = ""
     loose: bool = False
     """In the folder a runner may be at work of whose end nobody has heard."""
+    keep: bool = True
+    """Whether the binary may stay there for a next run, where the connection keeps any."""
     skipped: bool = False
     """The host had the very same binary already, from before."""
     _done: bool = field(default=False)
@@ -131,13 +139,9 @@ class Delivery:
         self.folder, self.loose = kept, bool(kept)
         flags = ["yes" if flag else "no" for flag in (self.stdin, self.records, self.watched)]
         words = [size, wanted, kept, *flags, *self.arguments]
-        keep = "" if self.connection.kept is None else "yes"
-        return self.connection.start(
-            ["/bin/sh", "-c", f"keep={keep}\n{_SCRIPT}", "harness", *words],
-            stdin=True,
-            env=self.env or None,
-            cwd="/",
-        )
+        keep = "yes" if self.keep and self.connection.kept is not None else ""
+        script = f"# the delivery of a binary\nkeep={keep}\nset -- {shlex.join(words)}\n{_SCRIPT}"
+        return self.connection.start(script, stdin=True, env=self.env or None, cwd="/")
 
     def settle(self, process: Process) -> None:
         """Until the runner runs. Raises DeployFailed: then nothing was run."""
@@ -167,7 +171,7 @@ class Delivery:
             raise self._damaged(rest)
         if word != "running":
             raise self._unpushed(rest or "the host said something that was not understood")
-        if self.connection.kept is not None:
+        if self.keep and self.connection.kept is not None:
             self.connection.kept[self.binary.sha256] = self.folder
 
     def heard(self, line: bytes, process: Process) -> bool:

@@ -17,7 +17,11 @@ _NEEDS_ROOT = {
     **dict.fromkeys(("service", "systemd", "systemd_service", "sysvinit"), "changes services"),
     **dict.fromkeys(("user", "group"), "changes users"),
 }
-_WRITES = {"file": ("path", "dest", "name"), "copy": ("dest",), "template": ("dest",), "lineinfile": ("path", "dest")}
+_WRITES = {
+    "file": ("path", "dest", "name"),
+    "lineinfile": ("path", "dest"),
+    **dict.fromkeys(("copy", "template", "unarchive", "get_url", "archive", "git"), ("dest",)),
+}
 _OWN = ("/tmp", "/var/tmp", "/run", "/dev/shm")
 """What every sandbox has for itself."""
 _WHY = "in an ordinary user's view of this machine root's files belong to nobody"

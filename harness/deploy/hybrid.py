@@ -70,7 +70,7 @@ class _Journey:
         if not self.records and isinstance(error, HarnessError):
             self.refused = error
         else:
-            self.error = str(error)
+            self.error = error.of(self.work.host) if isinstance(error, HarnessError) else str(error)
 
 
 class _Slice:
@@ -141,10 +141,9 @@ class _Slice:
             journey.records.append(record)
             means.on_record(work.host, record)
 
-        job = replace(binary_run(work, means), part=part, on_state=journey.state.take, on_record=recorded)
+        job = replace(binary_run(work, means), part=part, on_state=journey.state.take, on_record=recorded, again=True)
         started = time.monotonic()
         result = run_binary(job, deadline=means.deadline, cancellation=means.cancellation)
-        means.on_push(work.binary.binary_size)
         journey.seconds += time.monotonic() - started
         journey.error = result.error
 

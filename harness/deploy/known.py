@@ -42,7 +42,8 @@ class Surveyor:
 
 def expected_facts(spec: PlatformSpec) -> Facts:
     """Of a platform that nobody has probed: what the scenario says it will be."""
-    return Facts(os=spec.os, arch=spec.arch or normal_arch(platform.machine()))
+    user = getattr(spec.options, "user", None) if spec.driver == "ssh" else None
+    return Facts(os=spec.os, arch=spec.arch or normal_arch(platform.machine()), user=user or "root")
 
 
 def ssh_obstacles(facts: Facts) -> tuple[str, ...]:

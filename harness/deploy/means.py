@@ -19,7 +19,7 @@ from harness.models.runner import Payload, TaskRecord
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunArguments:
     """How a plan is run, whoever runs it."""
 
@@ -37,7 +37,7 @@ class RunArguments:
         return (*found, "--check") if self.check else tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HostWork:
     """One host's slice of the plan, what was decided for it, and its binary where it has one."""
 
@@ -53,7 +53,7 @@ class HostWork:
     """The compiler's runners tell what tasks leave to later ones, and run plans in parts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Deployed:
     """What became of several hosts: each is in exactly one of the two."""
 
@@ -76,8 +76,8 @@ class Means(ABC):
     on_record: Callable[[str, TaskRecord], None]
     on_line: Callable[[str], None]
     """What a tool prints."""
-    on_push: Callable[[int], None]
-    """Bytes of a binary that was pushed."""
+    again: bool = True
+    """Whether the run does the plan once more on these very hosts."""
     on_pushing: Callable[[str], None] = lambda host: None
     """A binary is about to travel to this host."""
     on_ended: Callable[[str, Ending], None] = lambda host, ending: None

@@ -16,7 +16,7 @@ _SHOWN = 200
 """Characters of a line that is quoted in a message."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ending:
     """How a runner ended: `rc`, its report where there was one, and where known secrets stood in what it said."""
 

@@ -18,7 +18,7 @@ _WHOLE_PLAY = frozenset(
 """What these modules do reaches beyond their own task, so that their play cannot be split."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Segment:
     """Tasks of one play, or handlers of it, in the order in which they run. With both, the play is whole: whoever
     carries it runs the handlers that were notified; of handlers alone, those run that any segment has notified."""

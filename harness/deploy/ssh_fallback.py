@@ -54,7 +54,7 @@ def deploy(works: Sequence[HostWork], means: Means) -> Deployed:
     for name, group in groups.items():
         for attempt in group:
             host = attempt.work.host
-            run = runs[name][host] if name in runs else HostRun(error=_words(broken[name]))
+            run = runs[name][host] if name in runs else HostRun(error=_words(broken[name], host))
             deployed.results[host] = _result(attempt, run)
     return deployed
 
@@ -72,7 +72,7 @@ def _attempt(work: HostWork, means: Means) -> _Attempt:
     except Interrupted:
         raise
     except HarnessError as error:
-        attempt.why = _words(error).removeprefix(f"{work.host}: ")
+        attempt.why = error.of(work.host)
     attempt.spent = time.monotonic() - started
     if attempt.result is not None and means.cancellation.called:
         attempt.why = None  # called off, and not the binary's fault
@@ -100,9 +100,7 @@ def _by_binary(attempt: _Attempt, work: HostWork, means: Means) -> HostExecution
         on_left=lambda folder: _make_sure(attempt, folder, means),
     )
     deadline = Deadline(means.deadline.remaining() * _SHARE)
-    result = run_binary(job, deadline=deadline, cancellation=means.cancellation)
-    means.on_push(work.binary.binary_size)
-    return result
+    return run_binary(job, deadline=deadline, cancellation=means.cancellation)
 
 
 def _make_sure(attempt: _Attempt, folder: str, means: Means) -> None:
@@ -113,7 +111,7 @@ def _make_sure(attempt: _Attempt, folder: str, means: Means) -> None:
             work.endpoint, work.host, folder, deadline=means.deadline, cancellation=means.cancellation
         )
     except HarnessError as error:
-        attempt.unsure = error.message
+        attempt.unsure = error.of(work.host)
         return
     if lines is None:
         if heard.began is work.parts:  # where there are no parts and something has begun, SSH does not go on anyway
@@ -197,5 +195,5 @@ def _first(work: HostWork) -> DecisionRecord:
     return DecisionRecord(method="binary", reasons=list(work.decision.reasons))
 
 
-def _words(error: BaseException) -> str:
-    return error.message if isinstance(error, HarnessError) else str(error)
+def _words(error: BaseException, host: str) -> str:
+    return error.of(host) if isinstance(error, HarnessError) else str(error)

@@ -42,7 +42,7 @@ def answering(
             except (TransportFailed, CommandTimedOut) as error:
                 if is_right is None and not isinstance(error, Unreachable | CommandTimedOut):
                     raise NotReady(error.message, hint=error.hint) from error
-                words, hint = error.message.removeprefix(f"{name}: "), error.hint
+                words, hint = error.of(name), error.hint
         if last:
             raise NotReady(f"{name}: after {deadline.elapsed():.0f} s: {words}", hint=hint)
         return None

@@ -48,7 +48,7 @@ class Capability(enum.StrEnum):
     """The instance's clock can be set without this machine's being touched."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunId:
     """Names one run: letters, digits and hyphens, at most 32, sortable by time."""
 
@@ -58,7 +58,7 @@ class RunId:
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ScenarioRef:
     """Which scenario of which project, as labels in the real system carry it."""
 
@@ -69,7 +69,7 @@ class ScenarioRef:
     """Absolute folder of the scenario; relative paths in a platform are taken from here."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PlatformSpec:
     """What a scenario asks for. `options` is the driver's own validated model (see `Driver.platform_options`)."""
 
@@ -89,7 +89,7 @@ class PlatformSpec:
     """How the plan reaches it; None: as the scenario says."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InstanceRecord:
     """An instance as the real system tells of it: enough to list it, adopt it and reap it."""
 
@@ -116,7 +116,7 @@ class NotAllListed(DriverFailed):
         self.found = tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Instance:
     """A platform that exists."""
 
@@ -128,7 +128,7 @@ class Instance:
         return self.spec.name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """A reusable state of an instance, addressed by the hash of what made it."""
 
@@ -176,7 +176,7 @@ def is_name(text: str) -> bool:
     return re.fullmatch(SNAPSHOT_NAME, text) is not None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Origin:
     """What a new instance of a platform begins as: all that the key of a snapshot of it has to know."""
 
@@ -188,7 +188,7 @@ class Origin:
     """Volumes and shares: what `prepare` may write to that no snapshot holds."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Written:
     """`paths`: everything that was made, changed or removed in an instance since it was made, but for what lies below
     `elsewhere`: folders whose file systems the driver cannot tell of."""
@@ -297,9 +297,9 @@ class Site(AbstractContextManager["Site"], ABC):
         raise self._unsupported(Capability.PARTITION)
 
     def back_door(self, instance: Instance) -> Endpoint:
-        """A way in that passes neither its network nor its sshd, as root and with the right to mount: for what is done
-        to it on purpose."""
-        raise Unsupported("a way in that does not pass its network", by=f"the {self.name} driver")
+        """A way in for what is done to it on purpose, as root or as somebody whom sudo makes root, with the right to
+        mount. It passes neither its network nor its sshd, unless no scenario can have faults of those there."""
+        raise Unsupported("a way in as root", by=f"the {self.name} driver")
 
     def _noted(self, spec: PlatformSpec, identifier: str) -> InstanceRecord:
         """Of a platform that no system tells of: as this site takes it now."""

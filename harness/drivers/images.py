@@ -35,7 +35,7 @@ Unpack = Callable[[Sequence[str]], Sequence[str]]
 _FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ImageRecipe:
     """What an image is made of; its hash is the image's key."""
 
@@ -151,7 +151,10 @@ def _build(recipe: ImageRecipe, tell: Tell) -> Image:
         draft = Path(name) / "image"
         draft.mkdir()
         if sys.platform != "linux":
-            raise ImageFailed(f"the image {recipe.name} can be built on Linux only")
+            raise ImageFailed(
+                f"the image {recipe.name} can be built on Linux only",
+                hint="name one of a registry (docker), or a disk by its URL",
+            )
         from harness.drivers import mmdebstrap
 
         mmdebstrap.build(recipe.suite, recipe.packages, Path(name), draft / "rootfs.tar", tell)

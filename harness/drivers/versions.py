@@ -18,6 +18,11 @@ _DRAFT_SECONDS = 86400.0
 Discard = Callable[[Path], None]
 
 
+def folders(home: Path) -> list[Path]:
+    """All that lie in `home`, a NAME each."""
+    return list(home.iterdir()) if home.is_dir() else []
+
+
 def current(folder: Path) -> Path | None:
     """The version that `folder` has now."""
     try:

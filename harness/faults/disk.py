@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from shlex import quote
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, Unsupported
 from harness.faults.target import Target, Undo
-from harness.models.fault import Fault
+from harness.models.fault import TEMPORARY, Fault
 
-TEMPORARY = ("/tmp", "/var/tmp", "/run", "/root")
-"""Wherever a binary might be put: one of them full or noexec alone is dodged."""
 _LARGEST_MB = 64
+
+_PLACE = "echo $(cat /proc/sys/kernel/random/boot_id) $(readlink /proc/self/ns/mnt)"
+"""Where mounts are. A platform that has been started anew since has none of ours, and its own are not to be touched."""
 
 # `set -e` would count for nothing on the left of a `||`: each path has a shell of its own.
 _FULL = f"""
@@ -46,16 +47,20 @@ def noexec(target: Target, fault: Fault) -> Undo:
 
 def _each(target: Target, fault: Fault, script: str, **words: str) -> Undo:
     done: list[str] = []
+    place = target.do(fault, _PLACE).strip()
 
     def undo() -> None:
-        for path in reversed(done):
-            target.do(fault, f"umount -l {quote(path)}")
+        while done:
+            target.do(fault, f'[ "$({_PLACE})" != {quote(place)} ] || umount -l {quote(done[-1])}')
+            done.pop()
 
     try:
         for path in fault.paths or TEMPORARY:
             if _is_folder(target, path):
                 target.do(fault, script.format(path=quote(path), **words))
                 done.append(path)
+            elif fault.paths:
+                raise Unsupported(f"the fault {fault.kind} ({path} is no folder there)", by=target.name)
     except HarnessError:
         undo()
         raise

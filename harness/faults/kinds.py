@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from harness.drivers.base import Capability
 from harness.faults.target import Target, Undo
-from harness.models.fault import Fault, Moment
+from harness.models.fault import TEMPORARY, Fault, Moment
 
 EVER: tuple[Moment, ...] = ("converge", "push", "run", "side_effect")
 AT_OPENING: tuple[Moment, ...] = ("converge", "side_effect")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kind:
     """`function` is `module.name` below this package, imported when it is used. `through_sshd`: the platform must be
     reached by `connection: ssh`; `fronted`: and by a proxy of ours. `own`: the keys that only some kinds have."""
@@ -29,15 +29,22 @@ class Kind:
     owned: bool = True
     """Only for platforms that a driver made: this would harm a machine that somebody lives on."""
     needs: str | None = None
-    """`module.name` of what says why this machine cannot do it, or None."""
+    """`module.name` of what says why this machine cannot do it to a driver's platforms, or None."""
+    sets_clock: bool = False
 
-    def unavailable(self) -> str | None:
-        """Why it cannot be done on this machine, in words; None where it can."""
+    def words(self, fault: Fault) -> str:
+        """What happens, for people."""
+        paths = ", ".join(fault.paths or TEMPORARY)
+        return self.about.format(paths=paths, offset=f"{fault.offset_seconds:+g} s")
+
+    def unavailable(self, capabilities: Collection[Capability]) -> str | None:
+        """Why it cannot be done on this machine to platforms of a driver with these, in words; None where it can."""
         if self.needs is None:
             return None
         module, _, name = self.needs.partition(".")
-        judge: Callable[[], str | None] = getattr(importlib.import_module(f"harness.faults.{module}"), name)
-        return judge()
+        judge: Callable[[Collection[Capability]], str | None]
+        judge = getattr(importlib.import_module(f"harness.faults.{module}"), name)
+        return judge(capabilities)
 
     def inject(self, target: Target, fault: Fault) -> Undo:
         """Raises HarnessError where it cannot be done."""
@@ -64,12 +71,12 @@ KINDS: Mapping[str, Kind] = {
         "credentials.wrong_password", "a password that the host does not accept",
         through_sshd=True, moments=AT_OPENING, owned=False,
     ),
-    "disk-full": Kind("disk.full", "no space is left on `paths`", own=_PATHS),
-    "read-only": Kind("disk.read_only", "`paths` are mounted read-only", own=_PATHS),
-    "noexec": Kind("disk.noexec", "nothing on `paths` may be executed", own=_PATHS),
+    "disk-full": Kind("disk.full", "no space is left on {paths}", own=_PATHS),
+    "read-only": Kind("disk.read_only", "read-only: {paths}", own=_PATHS),
+    "noexec": Kind("disk.noexec", "nothing may be executed on {paths}", own=_PATHS),
     "clock-skew": Kind(
-        "clock.skew", "the clock is `offset_seconds` ahead",
-        capability=Capability.OWN_CLOCK, own=frozenset({"offset_seconds"}),
+        "clock.skew", "the clock is set by {offset}",
+        capability=Capability.OWN_CLOCK, own=frozenset({"offset_seconds"}), sets_clock=True,
     ),
     "out-of-memory": Kind(
         "memory.exhausted", "no memory is left for the runner, and the kernel kills",

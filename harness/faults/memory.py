@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.drivers.base import Capability
 from harness.errors import Unsupported
 from harness.faults.target import Target, Undo
 from harness.models.endpoint import Sandbox
@@ -22,14 +23,16 @@ _LIMITS: Mapping[int, tuple[str, ...]] = {
 """By version of the hierarchy: no memory, and no swap instead; the second file is there only with swap accounting."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Controller:
     path: Path
     version: int
 
 
-def unavailable() -> str | None:
-    """Why the kernel cannot be made to run out of memory on this machine; None where it can."""
+def unavailable(capabilities: Collection[Capability]) -> str | None:
+    """Why the kernel cannot be made to run out of memory; None where it can."""
+    if Capability.OWN_CLOCK in capabilities:
+        return "its kernel is not this machine's"
     if sys.platform != "linux" or os.geteuid() != 0:
         return "only root on Linux can take memory from a control group"
     found = _controller()

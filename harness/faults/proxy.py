@@ -33,7 +33,7 @@ _LINGER = 5.0
 """Seconds that an end that reads no more is given for what is still to be written to it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Address:
     """Where a front leads: a TCP address, or a shell command whose stdin and stdout are the connection.
 

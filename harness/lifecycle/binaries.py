@@ -10,7 +10,7 @@ from harness.models.results import CompilationResult
 from harness.models.runner import Payload
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Binaries:
     """What was decided and compiled for `hosts`: one binary per slice and target. A host that has no task is in none
     of the mappings; one that gets no binary is not in `of_host`."""

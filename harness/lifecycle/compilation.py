@@ -10,8 +10,8 @@ from functools import cache, partial
 from harness import registry
 from harness.compile.base import Compiler, CompileSettings
 from harness.compile.inspect import check_binary
-from harness.connections.base import Connection
 from harness.deadline import Deadline
+from harness.deploy import become, foreign_root
 from harness.deploy.decide import Decision
 from harness.errors import HarnessError, InvalidInput, Problem
 from harness.lifecycle.binaries import Binaries
@@ -29,9 +29,7 @@ _STRICT = (BinaryOnly(), Hybrid())
 """Strategies under which a platform without its binary has failed."""
 
 
-def compile_plan(
-    context: Context, checked: CheckedPlan, hosts: Sequence[str], connections: Mapping[str, Connection], *, step: str
-) -> Binaries:
+def compile_plan(context: Context, checked: CheckedPlan, hosts: Sequence[str], *, step: str) -> Binaries:
     """One binary for each (slice, target) among the hosts. Raises StepFailed (stage compile)."""
     from harness.deploy.known import decide_all
 
@@ -39,16 +37,17 @@ def compile_plan(
         payloads = payloads_of(context.scenario, checked, hosts, list(context.secrets))
     except HarnessError as error:
         raise StepFailed(describe(error), outcome="error", stage="compile") from error
-    _refuse_what_needs_root(context, payloads)
     busy = [host for payload in payloads for host in payload.run_on]
     began = time.monotonic()
-    facts = all_done(context.each(busy, lambda host: connections[host].facts()), stage="push")
+    facts = context.facts(step, busy)
     took = time.monotonic() - began
     context.time(step, "", "reach", took)
     if step == "converge":
         context.ledger.reach_time += took
     compiler = _compiler(context, checked.compiler)
     strategies = {host: context.scenario.strategy(host) for host in busy}
+    payloads = become.by_user(payloads, facts, compiler.honours())
+    _refuse_what_needs_root(context, payloads, facts)
     decisions = decide_all(payloads, strategies, facts, compiler)
     _tell(context, decisions, step)
     targets = _targets(context, decisions, facts)
@@ -146,18 +145,22 @@ def _job(number: int, target: str) -> str:
     return f"{target} #{number}"
 
 
-def _refuse_what_needs_root(context: Context, payloads: Sequence[Payload]) -> None:
+def _refuse_what_needs_root(context: Context, payloads: Sequence[Payload], facts: Mapping[str, Facts]) -> None:
     """Raises StepFailed (stage compile) with every task that a platform has not the rights for."""
-    from harness.deploy.foreign_root import refusals
-
     found = []
     for payload in payloads:
         for host in payload.run_on:
             endpoint = context.fleet.members[host].endpoint
             if endpoint is not None and endpoint.kind == "sandbox" and endpoint.foreign_root:
-                found += refusals(payload, host)
+                found += foreign_root.refusals(payload, host)
+            elif context.scenario.strategy(host) == BinaryOnly():
+                found += become.refusals(payload, host, facts[host].user)
     if found:
-        error = InvalidInput("the plan needs more rights than its platforms have", found, hint=found[0].hint)
+        cures = {problem.hint for problem in found}
+        if len(cures) == 1:  # then once is enough
+            found = [replace(problem, hint=None) for problem in found]
+        hint = "; ".join(sorted(cure for cure in cures if cure))
+        error = InvalidInput("the plan needs more rights than its platforms have", found, hint=hint)
         raise StepFailed(describe(error), outcome="error", stage="compile") from error
 
 

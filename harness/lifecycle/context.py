@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 from harness.cancellation import Cancellation
 from harness.connections.base import Connection
 from harness.deadline import Deadline
-from harness.drivers.base import RunId
+from harness.drivers.base import Capability, RunId
 from harness.errors import HarnessError
 from harness.lifecycle.crew import Outcome, side_by_side
 from harness.lifecycle.events import Observer
@@ -22,6 +22,7 @@ from harness.lifecycle.fleet import Fleet
 from harness.lifecycle.journal import Journal
 from harness.lifecycle.ledger import Ledger
 from harness.lifecycle.workspace import Workspace
+from harness.models.facts import Facts
 from harness.models.runner import TaskRecord
 from harness.models.scenario import Scenario
 from harness.secrets import Mask
@@ -48,7 +49,7 @@ class DestroyPolicy(enum.StrEnum):
     PASSING = "passing"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunOptions:
     """What the command line says about a run. `platforms`: only these (all when empty). `force`: prepare again."""
 
@@ -158,6 +159,23 @@ class Context:
         # A driver that waits until the deadline still has to say what it last saw.
         patient = Deadline(self.deadline.remaining() + _GRACE)
         return all_done(self.each(self.hosts, ready, patient))
+
+    def facts(self, step: str, names: Sequence[str]) -> dict[str, Facts]:
+        """What these hosts have told of themselves, all of them reached. Each is asked once a run, one that a driver of
+        ours made once in its life: such a machine does not become another. Raises StepFailed (stage push)."""
+        connections = self.connections(step)
+
+        def told(name: str) -> Facts:
+            member = self.fleet.members[name]
+            if member.facts is not None:
+                connections[name].reach()
+                return member.facts
+            member.facts = facts = connections[name].facts()
+            if Capability.OWNED in member.site.capabilities:
+                self.remember(lambda: self.journal.learned(member.run, self.scenario.name, name, facts))
+            return facts
+
+        return all_done(self.each(names, told), stage="push")
 
     def time(self, step: str, host: str, what: str, seconds: float) -> None:
         """For the history; a journal that cannot be written fails no run for it."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from harness.connections.base import Connection
+from harness.connections.traffic import Passed
 from harness.deadline import Deadline
 from harness.deploy import strategies
 from harness.deploy.means import Deployed, HostWork, Means, RunArguments
@@ -17,6 +17,7 @@ from harness.lifecycle.binaries import Binaries
 from harness.lifecycle.context import Context
 from harness.lifecycle.crew import Outcome
 from harness.lifecycle.failures import StepFailed, describe, describe_all, raise_defects
+from harness.lifecycle.sequence import PLAN_STEPS
 from harness.lifecycle.witness import Witness
 from harness.models.results import HostExecutionResult
 from harness.models.runner import TaskRecord
@@ -53,6 +54,7 @@ def run_plan(
     """Each host by its strategy. Raises StepFailed (stage push) when any could not be brought what it was to run."""
     started = time.monotonic()
     means = means_of(context, step, arguments, witness)
+    before = _so_far(connections)
     deployed = _deploy(context, _works(context, binaries, connections), means)
     took = time.monotonic() - started
     context.time(step, "", "run", took)
@@ -70,13 +72,31 @@ def run_plan(
             task_results=[],
             deployment_method=binaries.decisions[host].method,
             execution_time=0.0,
-            error=describe(error),
+            error=describe(error).removeprefix(f"{host}: ").removeprefix(f"{host}: "),
         )
     if step == "converge":
         context.ledger.host_results.update(results)
+        context.ledger.passed += _passed(results, before, _so_far(connections))
     if deployed.failed:
         raise _failure(deployed, len(results), step)
     return results
+
+
+def _so_far(connections: Mapping[str, Connection]) -> dict[str, Passed | None]:
+    counts = {host: connection.traffic for host, connection in connections.items()}
+    return {host: count.so_far() if count is not None else None for host, count in counts.items()}
+
+
+def _passed(
+    results: Mapping[str, HostExecutionResult], before: Mapping[str, Passed | None], after: Mapping[str, Passed | None]
+) -> Iterator[Passed | None]:
+    """Ansible has connections of its own: what has passed over them nobody knows."""
+    for host, result in results.items():
+        was, now = before[host], after[host]
+        if was is None or now is None or result.deployment_method != "binary":
+            yield None
+        else:
+            yield now.since(was)
 
 
 def _failure(deployed: Deployed, count: int, step: str) -> StepFailed:
@@ -128,14 +148,13 @@ def _deploy(context: Context, works: Sequence[HostWork], means: Means) -> Deploy
     return whole
 
 
+def _again(context: Context, step: str) -> bool:
+    """Whether a later step of this run does the plan on the same hosts."""
+    names = [each.split()[0] for each in context.steps]
+    return not PLAN_STEPS.isdisjoint(names[names.index(step) + 1 :] if step in names else ())
+
+
 def means_of(context: Context, step: str, arguments: RunArguments, witness: Witness | None = None) -> Means:
-    lock = threading.Lock()
-
-    def pushed(size: int) -> None:
-        with lock:
-            context.ledger.pushes += 1
-            context.ledger.bytes_pushed += size
-
     def ended(host: str, record: TaskRecord) -> None:
         context.task(host, record)
         if witness is not None:
@@ -152,7 +171,7 @@ def means_of(context: Context, step: str, arguments: RunArguments, witness: Witn
         on_event=lambda host, message: context.event(step, host, message),
         on_record=ended,
         on_line=lambda line: context.log_line(step, line),
-        on_push=pushed,
+        again=_again(context, step),
         on_ended=witness.ended if witness is not None else lambda host, ending: None,
         on_pushing=context.faults.pushing,
         on_start=lambda host, _: context.faults.task_started(host),

@@ -10,7 +10,7 @@ from harness.drivers.base import Driver
 from harness.errors import HarnessError, Problem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Finding:
     """`kind`: driver or compiler."""
 
@@ -23,7 +23,7 @@ class Finding:
     """What of it does not work as it should, though it works."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Diagnosis:
     """`versions` of what we stand on; `cache` is the shared folder."""
 

@@ -60,10 +60,7 @@ class E2ETestRunner:
     def compile_execution_plan(self) -> CompilationResult:
         """Compile for every target among the platforms; the first one's result is returned."""
         context = self._ready()
-        connections = _do(lambda it: it.connections("converge"), context)
-        self._binaries = _do(
-            lambda it: compile_plan(it, checked_plan(it), it.hosts, connections, step="converge"), context
-        )
+        self._binaries = _do(lambda it: compile_plan(it, checked_plan(it), it.hosts, step="converge"), context)
         seen = {result.sha256: result for result in self._binaries.of_host.values()}
         context.ledger.compilations = list(seen.values())
         if not seen:

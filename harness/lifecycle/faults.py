@@ -46,7 +46,7 @@ class _Case:
 
     @property
     def words(self) -> str:
-        return f"{self.fault.kind} ({KINDS[self.fault.kind].about})"
+        return f"{self.fault.kind} ({KINDS[self.fault.kind].words(self.fault)})"
 
 
 class Faults:
@@ -72,6 +72,11 @@ class Faults:
 
     def has(self, moment: Moment) -> bool:
         return any(case.fault.during == moment for case in self._cases)
+
+    def clock_was_set(self, host: str) -> bool:
+        """Whether a clock has been set there while the step converge was at work."""
+        cases = [case for case in self._cases if case.host == host and case.fault.during in _AT_CONVERGE]
+        return any(case.struck and KINDS[case.fault.kind].sets_clock for case in cases)
 
     def strike(self, moment: Moment) -> None:
         """All of that moment, now; those with `seconds` are waited for in a side effect. Raises HarnessError."""
@@ -104,7 +109,7 @@ class Faults:
 
     def end_converge(self) -> None:
         """Undo what belongs to the step; what has not come about is told. Raises what a fault could not do."""
-        for case in self._cases:
+        for case in reversed(self._cases):
             if case.fault.during in _AT_CONVERGE:
                 if not case.struck and case.host in self._fleet.members:
                     self._warn(f"{case.host}: the fault {case.fault.kind} did not strike: {_why_not(case.fault)}")
@@ -114,8 +119,8 @@ class Faults:
             raise self._broken.pop()
 
     def end(self) -> None:
-        """Undo all that is still there; a second call does nothing."""
-        for case in self._cases:
+        """Undo all that is still there, the last first; a second call does nothing."""
+        for case in reversed(self._cases):
             self._undo(case)
 
     def _of(self, moment: Moment, host: str | None = None) -> list[_Case]:
@@ -151,10 +156,12 @@ class Faults:
                 case.timer.start()
 
     def _undo(self, case: _Case) -> None:
+        """What cannot be undone when its `seconds` are over (another fault is in the way) is tried again at the end."""
         with case.lock:
             undo, case.undo = case.undo, None
             timer, case.timer = case.timer, None
-        if timer is not None and timer is not threading.current_thread():
+        in_time = timer is threading.current_thread()
+        if timer is not None and not in_time:
             timer.cancel()
         if undo is None:
             return
@@ -162,8 +169,11 @@ class Faults:
             undo()
             self._tell(case.host, f"fault undone: {case.fault.kind}")
         except HarnessError as error:
+            if in_time:
+                case.undo = undo
+                return
             with suppress(HarnessError):
-                self._warn(f"{case.host}: the fault {case.fault.kind} could not be undone: {error.message}")
+                self._warn(f"{case.host}: the fault {case.fault.kind} could not be undone: {error.of(case.host)}")
 
     def _target(self, host: str) -> Target:
         member = self._fleet.members[host]

@@ -18,6 +18,7 @@ from harness.errors import HarnessError, InstanceGone
 from harness.faults.ways import Ways
 from harness.lifecycle.journal import InstanceRow, Journal, spec_digest
 from harness.models.endpoint import Endpoint, Ssh
+from harness.models.facts import Facts
 from harness.models.shaping import Shaping
 
 _GOODBYES = 32
@@ -41,6 +42,8 @@ class Member:
     connection: Connection | None = None
     redirected: Endpoint | None = None
     """Where a fault leads those who want to reach it."""
+    facts: Facts | None = None
+    """What it told of itself when it was made."""
 
     @property
     def run(self) -> RunId:
@@ -120,7 +123,15 @@ class Fleet:
         site = self.site(spec.driver)
         instance = site.adopt(spec, row.record(self.ref.project))
         self.members[spec.name] = Member(
-            spec, instance, site, False, row.prepared, row.snapshot, row.converged_run, row.converged_plan
+            spec,
+            instance,
+            site,
+            fresh=False,
+            prepared=row.prepared,
+            snapshot=row.snapshot,
+            converged_run=row.converged_run,
+            converged_plan=row.converged_plan,
+            facts=row.facts if row.spec == spec_digest(spec) else None,
         )
 
     def create(self, driver: str, names: Sequence[str], bases: Mapping[str, Snapshot] | None = None) -> None:
@@ -199,12 +210,14 @@ class Fleet:
         member.endpoint = renew(member)
         member.connection = open_connection(member.endpoint, name=name)
 
-    def hand_over(self) -> None:
-        """What this run made belongs to the scenario from now on, until `destroy`."""
+    def hand_over(self) -> int:
+        """What this run made belongs to the scenario from now on, until `destroy`. How many older ones do already."""
+        older = sum(row.keep and row.run != self.run for row in self._journal.instances(self.ref.name))
         self._journal.keep(self.run, self.ref.name)
         for member in self.members.values():
             record = replace(member.instance.record, kept=True)
             member.instance = replace(member.instance, record=record)
+        return older
 
     def site(self, driver: str) -> Site:
         """The run's scope in this driver, opened when it is first asked for. Raises DriverFailed."""

@@ -11,8 +11,9 @@ from harness.lifecycle.workspace import Workspace
 from harness.models.scenario import Scenario
 
 
-def forget(scenario: Scenario) -> int:
-    """Remove the scenario's rows, the folders of its ended runs and its ephemeral folder; how many runs that were."""
+def forget(scenario: Scenario, *, shared: bool = False) -> int:
+    """Remove the scenario's rows, the folders of its ended runs and, unless it is `shared` with others, its ephemeral
+    folder; how many runs that were."""
     workspace = Workspace.of(scenario.ref.project)
     with (
         workspace.scenario_lock(scenario.name).acquire("reset", timeout=60.0),
@@ -25,6 +26,6 @@ def forget(scenario: Scenario) -> int:
         latest = workspace.runs / "latest"
         if latest.is_symlink() and not latest.exists():
             latest.unlink(missing_ok=True)
-        if scenario.provisioner.ansible is not None:
+        if scenario.provisioner.ansible is not None and not shared:
             shutil.rmtree(scenario.provisioner.ansible.ephemeral, ignore_errors=True)
     return len(runs)

@@ -13,7 +13,7 @@ from harness.lifecycle.workspace import Workspace
 from harness.models.scenario import Scenario
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Listed:
     """One platform of a scenario, with Molecule's columns."""
 
@@ -29,7 +29,7 @@ class Listed:
     """The key of the snapshot that it started from."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ListedLive:
     """One instance that exists. `orphan`: why it is one."""
 

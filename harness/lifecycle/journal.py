@@ -21,10 +21,11 @@ from typing import Any, Self
 from harness.drivers.base import InstanceRecord, PlatformSpec, RunId, Snapshot
 from harness.errors import HarnessError
 from harness.lifecycle.journal_schema import BUSY, check_version, migrate, transaction
+from harness.models.facts import Facts
 from harness.models.results import HostExecutionResult, StepResult
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InstanceRow:
     """An instance as the journal knows it. `spec` is the digest of what it was made from."""
 
@@ -43,6 +44,8 @@ class InstanceRow:
     converged_plan: str | None
     snapshot: str = ""
     """The key of the snapshot that it started from."""
+    facts: Facts | None = None
+    """What it has told of itself."""
 
     def record(self, project: Path) -> InstanceRecord:
         """As a driver wants it for `adopt` and `reap`."""
@@ -59,7 +62,7 @@ class InstanceRow:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunRow:
     run: RunId
     scenario: str
@@ -204,6 +207,9 @@ class Journal(AbstractContextManager["Journal"]):
             "DELETE FROM instances WHERE run = ? AND scenario = ? AND platform = ?", (run.value, scenario, platform)
         )
 
+    def learned(self, run: RunId, scenario: str, platform: str, facts: Facts) -> None:
+        self._set(run, scenario, platform, "facts = ?", (facts.model_dump_json(),))
+
     def prepared(self, run: RunId, scenario: str, platform: str) -> None:
         self._set(run, scenario, platform, "prepared = 1", ())
 
@@ -322,6 +328,7 @@ def _instance(row: sqlite3.Row) -> InstanceRow:
         converged_run=RunId(row["converged_run"]) if row["converged_run"] else None,
         converged_plan=row["converged_plan"],
         snapshot=row["snapshot"] or "",
+        facts=Facts.model_validate_json(row["facts"]) if row["facts"] else None,
     )
 
 

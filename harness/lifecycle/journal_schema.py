@@ -1,8 +1,8 @@
 """The tables of `.harness/harness.db`, as numbered migrations. A released one never changes; new ones are appended.
 
 `instances.status`: creating (written before the driver is called), created, destroying. `keep` is 1 once an instance
-is kept on purpose, until `destroy`. `id` and `detail` (JSON) are the driver's own. `results.body` is a
-HostExecutionResult as JSON.
+is kept on purpose, until `destroy`. `id` and `detail` (JSON) are the driver's own. `instances.facts`:
+what it told of itself (Facts as JSON), where that is known. `results.body` is a HostExecutionResult as JSON.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ MIGRATIONS: tuple[str, ...] = (
         PRIMARY KEY (scenario, platform, name)
     );
     """,
+    "ALTER TABLE instances ADD COLUMN facts TEXT",
 )
 
 

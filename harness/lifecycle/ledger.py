@@ -10,6 +10,7 @@ from harness.models.results import CheckResult, CompilationResult, HostExecution
 from harness.models.verification import VerifyOutcome
 
 if TYPE_CHECKING:
+    from harness.connections.traffic import Passed
     from harness.lifecycle.observed import Observed
     from harness.lifecycle.snapshots.shelf import Planned
 
@@ -38,8 +39,10 @@ class Ledger:
     measured: Measured = field(default_factory=Measured)
     no_baseline: str | None = None
     """Why there is none where one was asked for."""
-    pushes: int = 0
-    bytes_pushed: int = 0
+    passed: list[Passed | None] = field(default_factory=list)
+    """Over each host's connection while its plan ran; None where nobody knows."""
+    overran: dict[str, set[str]] = field(default_factory=dict)
+    """By host, tasks that ended after their `timeout` when the plan ran first."""
     verification: VerifyOutcome | None = None
     conduct: list[CheckResult] = field(default_factory=list)
     """Of the checks that need no expectations, of every run of the plan."""

@@ -23,7 +23,7 @@ from harness.deadline import Deadline, poll
 from harness.errors import HarnessError, Locked
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Holder:
     """Who holds a lock. `since` is Unix time in seconds."""
 

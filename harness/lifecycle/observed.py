@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from harness.machine import Machine
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Observed:
     """A platform before and after the plan; where the plan was not run `after` is `before`.
 

@@ -32,7 +32,7 @@ class Reaped:
     """Drivers that could not be asked, and why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Living:
     """An instance as a driver tells of it, and whether it is an orphan (why), or None."""
 
@@ -40,17 +40,14 @@ class Living:
     orphan: str | None
 
 
-def usable_drivers(names: Sequence[str] | None = None) -> Iterator[tuple[str, Driver | None, str]]:
-    """(name, driver, "") of those that can be asked, (name, None, why) of the others."""
+def loadable_drivers(names: Sequence[str] | None = None) -> Iterator[tuple[str, Driver | None, str]]:
+    """(name, driver, "") of those that can be asked, (name, None, why) of the others. What a driver left can be found
+    and removed even where it could not make anything new today: nobody asks it for that."""
     for name in names if names is not None else registry.names(registry.DRIVERS):
         try:
-            driver = registry.driver(name)
-            problems = driver.diagnose()
+            yield name, registry.driver(name), ""
         except HarnessError as error:
             yield name, None, error.message
-            continue
-        # What a driver left can be found and removed even where it could not make anything new today.
-        yield name, driver, "; ".join(str(problem) for problem in problems)
 
 
 def living(unasked: list[str] | None = None, *, drivers: Sequence[str] | None = None) -> list[Living]:
@@ -58,7 +55,7 @@ def living(unasked: list[str] | None = None, *, drivers: Sequence[str] | None = 
     journals: dict[Path, list[InstanceRow] | None] = {}
     found: list[Living] = []
     silent: list[str] = []
-    for name, driver, why in usable_drivers(drivers):
+    for name, driver, why in loadable_drivers(drivers):
         if driver is None:
             silent.append(f"{name}: {why}")
             continue

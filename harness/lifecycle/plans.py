@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness import registry
 from harness.deploy.means import RunArguments
@@ -16,8 +17,11 @@ from harness.models.plan import Plan
 from harness.models.runner import Payload
 from harness.models.scenario import CompilerChoice, Scenario
 
+if TYPE_CHECKING:
+    from harness.compile.base import Honours
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class CheckedPlan:
     """A plan that may be compiled, by this compiler. `digest` is the file's sha256. `tags` and `skip_tags`: what
     the plan asks for itself and, where it is the one under test, what the scenario adds."""
@@ -45,31 +49,11 @@ def read_checked(scenario: Scenario, path: Path, *, compiler: CompilerChoice, va
 
 
 def _read(scenario: Scenario, path: Path, compiler: CompilerChoice, validate: bool) -> CheckedPlan:
-    from harness.plan import check_file, read_plan, run_options
-    from harness.scenario.outcomes import check_outcomes
+    from harness.plan import read_plan, run_options
 
     ours = path == scenario.provisioner.plan
     honours = registry.compiler(compiler).honours()
-    warnings: Sequence[Problem] = ()
-    if validate:
-        platforms = [platform.name for platform in scenario.platforms]
-        checked = check_file(
-            path,
-            honours=honours,
-            platforms=platforms,
-            secrets=scenario.provisioner.secrets,
-            by_ansible=scenario.by_ansible(),
-        )
-        plan, problems = checked.plan, list(checked.errors)
-        problems += module_problems(scenario, path, plan, honours)
-        if ours:
-            source = scenario.verifier.expected or path
-            problems += check_outcomes(scenario.verifier.expected_outcomes, plan, source=source)
-        if problems:
-            raise InvalidInput(str(path), problems)
-        warnings = checked.warnings
-    else:
-        plan = read_plan(path)
+    plan, warnings = _validated(scenario, path, honours) if validate else (read_plan(path), ())
     wanted = run_options(plan)
     found = CheckedPlan(
         path=path,
@@ -92,11 +76,36 @@ def _read(scenario: Scenario, path: Path, compiler: CompilerChoice, validate: bo
     return found
 
 
+def _validated(scenario: Scenario, path: Path, honours: Honours) -> tuple[Plan, Sequence[Problem]]:
+    """The plan, and what it is to be warned of. Raises InvalidInput with all that is wrong."""
+    from harness.plan import check_file
+    from harness.scenario.outcomes import check_outcomes
+
+    checked = check_file(
+        path,
+        honours=honours,
+        platforms=[platform.name for platform in scenario.platforms],
+        secrets=scenario.provisioner.secrets,
+        by_ansible=scenario.by_ansible(),
+    )
+    told = {error.where for error in checked.errors}
+    unknown = module_problems(scenario, path, checked.plan, honours)
+    found = {path: [*checked.errors, *(problem for problem in unknown if problem.where not in told)]}
+    if path == scenario.provisioner.plan:
+        source = scenario.verifier.expected or path
+        expected = check_outcomes(scenario.verifier.expected_outcomes, checked.plan, source=source)
+        found[source] = [*found.get(source, ()), *expected]
+    if any(found.values()):
+        wrong = [str(file) for file, problems in found.items() if problems]
+        raise InvalidInput(" and ".join(wrong), [problem for problems in found.values() for problem in problems])
+    return checked.plan, checked.warnings
+
+
 def slices_of(scenario: Scenario, secrets: Collection[str]) -> list[Payload]:
     """The scenario's plan, checked and sliced, for all platforms. Raises HarnessError with all that is wrong."""
     provisioner = scenario.provisioner
     if provisioner.plan is None:
-        raise UsageError(f"scenario {scenario.name!r} has no plan")
+        raise UsageError(f"scenario {scenario.name!r} has no plan", hint="`provisioner: {name: binary, plan: FILE}`")
     checked = _read(scenario, provisioner.plan, provisioner.compiler, validate=True)
     return payloads_of(scenario, checked, [spec.name for spec in scenario.platforms], secrets)
 

@@ -30,7 +30,7 @@ _WITHOUT_OPTIONS = ("create", "destroy")
 """Steps for which `provisioner.options` are not meant."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Played:
     """One playbook as it went: `records` by host, those of hosts that are no platform (localhost) among them."""
 

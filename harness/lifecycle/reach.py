@@ -23,6 +23,11 @@ _READY = 60.0
 def choose_platform(scenario: Scenario, names: Sequence[str]) -> str:
     """The platform meant: the one named, or the only one. Raises UsageError."""
     known = [platform.name for platform in scenario.platforms]
+    if not known:
+        raise UsageError(
+            f"scenario {scenario.name!r} names no platform",
+            hint="its hosts are those of its inventory: Ansible knows the way to them, the harness does not",
+        )
     if len(names) > 1:
         raise UsageError("one platform at a time", hint=f"one of: {', '.join(known)}")
     if names:

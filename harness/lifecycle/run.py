@@ -14,6 +14,7 @@ from harness.atomic import write_atomically
 from harness.deadline import Deadline
 from harness.drivers.base import RunId
 from harness.errors import HarnessError, Interrupted, InvalidInput, Problem, UsageError
+from harness.exits import Exit
 from harness.lifecycle.context import Context, DestroyPolicy, RunOptions
 from harness.lifecycle.events import Observer
 from harness.lifecycle.faults import Faults, ways_wanted
@@ -33,12 +34,12 @@ from harness.models.scenario import Scenario
 from harness.secrets import Mask, read_secrets
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunResult:
-    """`exit_code` as `harness.cli.outcome.Exit` has it. `ledger`: all that the run brought forth."""
+    """`ledger`: all that the run brought forth."""
 
     report: TestReport
-    exit_code: int
+    exit_code: Exit
     ledger: Ledger
 
 
@@ -181,7 +182,7 @@ class Run:
         report = build_report(context)
         code = exit_code(context, report)
         with suppress(HarnessError):  # a full disk has been told of by then
-            context.journal.end_run(self._id, _outcome(code))
+            context.journal.end_run(self._id, code.words)
         self._keep_report(context, report)
         context.observer.run_ended(self._scenario.name, report)
         return RunResult(report, code, context.ledger)
@@ -249,31 +250,25 @@ class Run:
         writer.join(1.0)
 
 
-def exit_code(context: Context, report: TestReport) -> int:
-    """130 interrupted, 2 an error, 1 failed, 3 nothing was tested, 0 passed."""
+def exit_code(context: Context, report: TestReport) -> Exit:
     ledger = context.ledger
     bad = [step for step in ledger.steps if step.outcome in ("failed", "error")]
     if ledger.interrupted:
-        return 130
+        return Exit.INTERRUPTED
     if any(step.outcome == "error" for step in bad):
-        return 2
+        return Exit.ERROR
     checked = ledger.verification
     untested = checked is not None and checked.tests_run == 0 and not checked.failed and not checked.errors
     if ledger.nothing_ran and all(step.step == "converge" for step in bad):
-        return 3
+        return Exit.NOTHING_TESTED
     if untested and all(step.step == "verify" for step in bad):
-        return 3
-    return 1 if isinstance(report.validation_report.overall_result, Fail) else 0
+        return Exit.NOTHING_TESTED
+    return Exit.FAILED if isinstance(report.validation_report.overall_result, Fail) else Exit.PASSED
 
 
 def forget_artifacts(report: TestReport, workspace: Workspace) -> None:
     """Remove the run's folder (for `preserve_artifacts = false`)."""
     shutil.rmtree(workspace.run_folder(RunId(report.run)), ignore_errors=True)
-
-
-def _outcome(code: int) -> str:
-    names = {0: "passed", 1: "failed", 2: "error", 3: "nothing tested", 130: "interrupted"}
-    return names.get(code, "error")
 
 
 def _done(context: Context) -> list[str]:
@@ -294,7 +289,8 @@ def check_platforms(scenario: Scenario, options: RunOptions) -> None:
     known = [platform.name for platform in scenario.platforms]
     unknown = [name for name in options.platforms if name not in known]
     if unknown:
+        cure = f"it has: {', '.join(known)}" if known else "it names none: `-- --limit HOST` is for its inventory's"
         raise InvalidInput(
             f"scenario {scenario.name!r}",
-            [Problem("", f"it has no platform {name!r}", f"it has: {', '.join(known)}") for name in unknown],
+            [Problem("", f"it has no platform {name!r}", cure) for name in unknown],
         )

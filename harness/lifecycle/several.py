@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.errors import HarnessError, InvalidInput, Problem, UsageError
+from harness.exits import GRAVEST_FIRST, Exit
 from harness.lifecycle.context import DestroyPolicy, RunOptions
 from harness.lifecycle.events import Observer
 from harness.lifecycle.run import CannotRun, perform
@@ -18,7 +19,7 @@ from harness.models.scenario import Scenario
 from harness.scenario import Overrides, Settings, find_project, load_scenario, select_scenarios
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Selection:
     """Which scenarios the command line asks for, and how they are to be read."""
 
@@ -31,7 +32,7 @@ class Selection:
     overrides: Overrides = field(default_factory=Overrides)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Chosen:
     """`named`: asked for by its own name, so that it may not be skipped. `host`: the scenario that makes and destroys
     the platforms for it, where its state is shared."""
@@ -41,12 +42,12 @@ class Chosen:
     host: Scenario | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Verdict:
     """How one scenario ended; `report` is None when it did not begin, and `reason` says why."""
 
     scenario: str
-    code: int
+    code: Exit
     report: TestReport | None = None
     reason: str | None = None
     skipped: bool = False
@@ -150,19 +151,7 @@ def perform_all(
     With a single scenario its error is raised.
     """
 
-    def run(one: Chosen, verb: str) -> Verdict:
-        name = one.scenario.name
-        try:
-            result = perform(one.scenario, verb, options, observer)
-            return Verdict(name, result.exit_code, result.report)
-        except CannotRun as error:
-            if one.named:
-                return _erred(name, error, on_error)
-            on_skip(name, error.message)
-            return Verdict(name, 0, reason=error.message, skipped=True)
-        except HarnessError as error:
-            return _erred(name, error, on_error)
-
+    run = partial(_perform_one, options=options, observer=observer, on_error=on_error, on_skip=on_skip)
     shared = Shared.of((one.host for one in chosen), verb)
 
     def by_host(host: Scenario, verb: str) -> Verdict:
@@ -173,7 +162,7 @@ def perform_all(
         guest = one if one.host is None else replace(one, scenario=as_guest(one.scenario))
         if one.host is None or has_work(one.scenario, verb):
             verdicts.append(run(guest, verb))
-        if verdicts and verdicts[-1].code == 130:
+        if verdicts and verdicts[-1].code == Exit.INTERRUPTED:
             break
     failed = any(verdict.code for verdict in verdicts)
     kept = verb in TRANSIENT and (
@@ -182,21 +171,43 @@ def perform_all(
     return verdicts + [by_host(host, "destroy") for host in shared.unmaking if not kept]
 
 
+def _perform_one(
+    one: Chosen,
+    verb: str,
+    *,
+    options: RunOptions,
+    observer: Observer,
+    on_error: Callable[[HarnessError], None],
+    on_skip: Callable[[str, str], None],
+) -> Verdict:
+    name = one.scenario.name
+    try:
+        result = perform(one.scenario, verb, options, observer)
+        return Verdict(name, result.exit_code, result.report)
+    except CannotRun as error:
+        if one.named:
+            return _erred(name, error, on_error)
+        on_skip(name, error.message)
+        return Verdict(name, Exit.PASSED, reason=error.message, skipped=True)
+    except HarnessError as error:
+        return _erred(name, error, on_error)
+
+
 def _erred(name: str, error: HarnessError, on_error: Callable[[HarnessError], None]) -> Verdict:
     on_error(error)
     return Verdict(name, error.exit_code, reason=error.message)
 
 
-def overall(verdicts: Iterable[Verdict], *, strict: bool = False) -> int:
-    """The exit status for all: the gravest; 4 when all were skipped."""
+def overall(verdicts: Iterable[Verdict], *, strict: bool = False) -> Exit:
+    """The exit status for all: the gravest."""
     all_of_them = list(verdicts)
     codes = {_strict(verdict) if strict else verdict.code for verdict in all_of_them if not verdict.skipped}
     if not codes:
-        return 4
-    return next((code for code in (130, 2, 1, 3) if code in codes), max(codes))
+        return Exit.ALL_SKIPPED
+    return next(code for code in GRAVEST_FIRST if code in codes)
 
 
-def _strict(verdict: Verdict) -> int:
+def _strict(verdict: Verdict) -> Exit:
     report = verdict.report
     warned = report is not None and isinstance(report.validation_report.overall_result, Warning)
-    return 1 if warned and verdict.code == 0 else verdict.code
+    return Exit.FAILED if warned and verdict.code == Exit.PASSED else verdict.code

@@ -14,7 +14,7 @@ from harness.scenario.project import DEFAULT
 _OF_THE_HOST = ("create", "destroy")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shared:
     """What is done before and after the scenarios of one call: nothing where none shares its state."""
 

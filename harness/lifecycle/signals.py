@@ -16,6 +16,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from harness.errors import Interrupted
+from harness.exits import Exit
 
 _SAME = 0.3
 """Seconds. `timeout` and terminals signal a process and then its whole group: that is one request, not two."""
@@ -81,7 +82,7 @@ class Signals:
         try:
             os.write(2, f"\nharness: stopped by a second {name}. {self._last_words()}\n".encode())
         finally:
-            os._exit(130)
+            os._exit(Exit.INTERRUPTED)
 
 
 def _numbers() -> list[signal.Signals]:

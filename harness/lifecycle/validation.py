@@ -93,6 +93,9 @@ def _execution(context: Context) -> ExecutionResult | None:
     ledger = context.ledger
     if not ledger.host_results:
         return None
+    passed = [one for one in ledger.passed if one is not None]
+    if len(passed) < len(ledger.passed):
+        passed = []
     return ExecutionResult(
         deployment_strategy_used=_strategy(context.scenario),
         execution_time=ledger.execution_time,
@@ -101,8 +104,8 @@ def _execution(context: Context) -> ExecutionResult | None:
             total_execution_time=ledger.execution_time,
             ssh_baseline_time=statistics.median(ledger.measured.baseline) if ledger.measured.baseline else None,
             improvement_factor=statistics.median(ledger.factors) if ledger.factors else None,
-            network_requests=ledger.pushes,
-            data_transferred=ledger.bytes_pushed,
+            network_requests=sum(one.round_trips for one in passed) if passed else None,
+            data_transferred=sum(one.sent + one.received for one in passed) if passed else None,
         ),
     )
 

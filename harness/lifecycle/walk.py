@@ -79,8 +79,9 @@ class Walker:
             else:
                 self._do(context, step)
         if "destroy" in ending and self._kept_because() and self._context.hosts:
-            context.fleet.hand_over()
-            context.note(f"its platforms are kept; harness destroy -s {context.scenario.name} removes them")
+            older = context.fleet.hand_over()
+            them = f"them and {older} kept before" if older else "them"
+            context.note(f"its platforms are kept; harness destroy -s {context.scenario.name} removes {them}")
 
     def _end_interrupted(self, ending: Sequence[str]) -> None:
         """Destroy what this run made; what it found stays."""

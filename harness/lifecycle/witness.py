@@ -43,7 +43,8 @@ def witness_of(
     context: Context, binaries: Binaries, connections: Mapping[str, Connection], arguments: RunArguments, step: str
 ) -> Witness | None:
     """One that has looked already; None where nothing is to be checked."""
-    wanted = context.checks if step == "converge" else context.checks & _AGAIN
+    again = _AGAIN | {"times"} if context.ledger.overran else _AGAIN
+    wanted = context.checks if step == "converge" else context.checks & again
     if step not in ("converge", "idempotence") or not wanted:
         return None
     found = Witness(context, binaries, connections, arguments, wanted, "" if step == "converge" else SECOND_RUN)
@@ -120,13 +121,14 @@ class Witness:
             self._sights[host].endings.append(ending)
 
     def look_before(self) -> None:
-        if self._wanted & _NEEDS_MACHINE:
+        if self._wanted & (_NEEDS_MACHINE - {"times"} if self._part else _NEEDS_MACHINE):
             outcome = self._context.each(list(self._sights), self._before)
             self._unseen(outcome.failed)
 
     def verdict(self, results: Mapping[str, HostExecutionResult]) -> list[CheckResult]:
         """What the wanted checks say, host by host."""
         from harness.verify.conduct.judge import judge
+        from harness.verify.conduct.values import overrunning
 
         waiting = [
             host
@@ -137,6 +139,10 @@ class Witness:
         self._unseen(outcome.failed)
         evidence = [self._evidence(result) for host, result in results.items() if host in self._sights]
         found = [result for one in evidence for result in judge(one, self._wanted)]
+        if not self._part:
+            for one in evidence:
+                if late := {turn.task.task_id for turn in overrunning(one)}:
+                    self._context.ledger.overran[one.host] = late
         return [self._masked(result) for result in found]
 
     def _unseen(self, failed: Mapping[str, BaseException]) -> None:
@@ -215,8 +221,10 @@ class Witness:
             elapsed=sight.elapsed,
             trees=(sight.trees[0], sight.trees[1]) if len(sight.trees) == 2 else None,
             part=self._part,
+            overran=context.ledger.overran.get(host, ()),
             unseen=sight.unseen,
             alone=self._alone(host),
+            clock_set=context.faults.clock_was_set(host),
             binary_leaks=(
                 in_binary(binary.binary_path, context.secrets, sight.payload.model_dump_json())
                 if binary is not None and context.secrets
@@ -230,7 +238,8 @@ class Witness:
 
     def _alone(self, host: str) -> bool:
         context = self._context
-        endpoint, options = context.fleet.members[host].endpoint, context.fleet.specs[host].options
+        member = context.fleet.members[host]
+        endpoint, options = member.endpoint, member.spec.options
         if endpoint is None or endpoint.kind not in ("sandbox", "docker") or context.scenario.provisioner.faults:
             return False
         if "host" in (getattr(options, "network", None), getattr(options, "network_mode", None)):
@@ -238,7 +247,7 @@ class Witness:
         before = self._sights[host].before
         processes = before.processes if before is not None else None
         idle = processes is not None and all(process.name in _IDLE for process in processes)
-        return idle and self._connections[host].facts().init == "none"
+        return idle and (member.facts or self._connections[host].facts()).init == "none"
 
     def _masked(self, result: CheckResult) -> CheckResult:
         return result.model_copy(update=self._context.mask.tree(result.model_dump(exclude={"duration", "outcome"})))

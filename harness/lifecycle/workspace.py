@@ -33,7 +33,7 @@ def new_run_id() -> RunId:
     return RunId(f"{now:%Y%m%d-%H%M%S}{now.microsecond // 1000:03d}-{tail}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Workspace:
     """`root` is the `.harness` folder."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from harness.machine.model import Entry, Machine, Process
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, order=True)
 class Change:
     """`kind`: file, service, unit, package, user, group, process, socket.
 

@@ -22,7 +22,7 @@ def kind_of(mode: int) -> str:
     return _KINDS.get(stat.S_IFMT(mode), "special file")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Entry:
     """One entry of the file system, links not followed. `mode`: the permission bits. Times in seconds since the epoch,
     as exact as the machine tells them. `user` and `group` are names, or numbers where they have none."""
@@ -64,7 +64,7 @@ class Entry:
         return f"a {self.kind}{leads}, mode {self.octal}, {self.user}:{self.group}{size}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Process:
     """`started`: clock ticks since the machine's boot, 0 where it is not known."""
 
@@ -83,7 +83,7 @@ class Process:
         return f"{self.pid} {self.command_line or f'[{self.name}]'}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, order=True)
 class Socket:
     """Something that waits to be reached. `protocol`: tcp, tcp6, udp, udp6. `address` as the kernel writes it for
     people (127.0.0.1, ::1); all zeros is any."""
@@ -97,7 +97,7 @@ class Socket:
         return f"{self.protocol} {host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Look:
     """What is asked. Paths are absolute.
 
@@ -122,7 +122,7 @@ class Look:
     """And how many sockets are in use; `sockets` lists those that wait to be reached, which takes the kernel longer."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Machine:
     """What was seen. `clock`: the machine's own, seconds since the epoch, as the look began. What was not asked for is
     empty, what could not be told is None."""

@@ -22,6 +22,7 @@ from harness.measure.by_pyinfra import pyinfra
 from harness.measure.clocks import Sample
 from harness.measure.ground import BenchFailed, Ground
 from harness.models.bench import BenchReport, BenchRound, Comparison, Contestant, Passage, Spread, TaskCost
+from harness.report.text import plural
 
 
 class Runs(Protocol):
@@ -124,7 +125,7 @@ class _Round:
                 sample = one.run(self.ground)
                 self.samples.setdefault(one.name, []).append(sample)
                 self.options.tell(
-                    f"{len(self.ground.platforms)} hosts, {number + 1} of {self.options.repeat}: {one.name} "
+                    f"{plural(len(self.ground.platforms), 'host')}, {number + 1} of {self.options.repeat}: {one.name} "
                     f"{sample.wall:.3f} s, whole process {sample.process:.3f} s"
                 )
         contestants = [self._contestant(one.name) for one in everyone]

@@ -12,7 +12,7 @@ from harness.lifecycle.repeat import outcome_of
 from harness.lifecycle.steps.converge import converge
 from harness.lifecycle.workspace import Workspace
 from harness.measure.clocks import Sample, reading
-from harness.measure.ground import BenchFailed, Ground, passage
+from harness.measure.ground import Ground, passage, verb_failed
 from harness.models.bench import Passage
 from harness.models.results import HostExecutionResult, TestReport
 
@@ -36,9 +36,7 @@ class ByBinary:
                 env=_environment(), timeout=ground.scenario.timeout_seconds + 600, check=False,
             )  # fmt: skip
         if done.returncode != 0:
-            raise BenchFailed(
-                "harness converge failed, so nothing is measured", hint=(done.stdout + done.stderr)[-800:]
-            )
+            raise verb_failed("converge", (done.stdout + done.stderr)[-_SHOWN:])
         return self._sample(ground, read.process, read.cpu)
 
     def count(self, ground: Ground) -> Passage:

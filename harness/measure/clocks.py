@@ -17,7 +17,7 @@ class Reading:
     cpu: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sample:
     """One run of one contestant. `outcomes`: by (host, task id) how the task ended; `tasks` how long it took."""
 

@@ -21,6 +21,12 @@ class BenchFailed(HarnessError):
     """A run that should be measured did not come to its end."""
 
 
+def verb_failed(verb: str, words: str) -> BenchFailed:
+    """`words`: what it said, lines."""
+    told = f"harness {verb} failed, so nothing is measured"
+    return BenchFailed("\n".join([told, *(f"  {line}" for line in words.strip().splitlines())]))
+
+
 @dataclass(frozen=True)
 class Ground:
     """A scenario and the platforms of one round. `arguments`: what a `harness` of its own has to be told so that it
@@ -60,8 +66,8 @@ class Ground:
     def _do(self, verb: str) -> RunResult:
         result = perform(self.scenario, verb, self.options, self.observer)
         if result.exit_code not in (0, 3 if verb == "verify" else 0):
-            reasons = [f"{step.step}: {step.reason}" for step in result.report.steps if step.outcome != "passed"]
-            raise BenchFailed(f"harness {verb} failed, so nothing is measured", hint="; ".join(reasons) or None)
+            wrong = [step for step in result.report.steps if step.outcome in ("failed", "error")]
+            raise verb_failed(verb, "\n".join(f"{step.step}: {step.reason}" for step in wrong))
         return result
 
     @contextmanager

@@ -24,7 +24,7 @@ _TEMPLATES = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_block
 """As Ansible's template module has it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Operation:
     """`function` is `module.name` of pyinfra.operations; an argument `content` is the bytes to put, in base64."""
 

@@ -163,6 +163,8 @@ def _words(fault: ErrorDetails, keys: Keys, model: type[BaseModel]) -> str:
         wanted = str(context.get("expected", "another value"))
         near = nearest(value, re.findall(r"'([^']*)'", wanted)) if isinstance(value, str) else None
         return f"should be {wanted}, not {shown(value)}" + (f"; did you mean {near}?" if near else "")
+    if kind == "string_too_short" and context.get("min_length") == 1:
+        return "should not be empty"
     if kind in ("value_error", "assertion_error") and "error" in context:
         return str(context["error"])
     return fault["msg"].replace("Input should", "should").replace("Value should", "should")

@@ -96,14 +96,15 @@ class HostExecutionResult(Model):
 
 
 class PerformanceMetrics(Model):
-    """`network_requests`: binaries that were pushed; `data_transferred`: their bytes. Neither output nor Ansible's own
-    traffic is counted here; `harness bench` counts all that passes."""
+    """While the plan ran, over our connections to all hosts: `network_requests`, turns from asking to being answered;
+    `data_transferred`, bytes sent and received, without what a transport adds to them (`harness bench` counts that,
+    too). None where Ansible was at work, over connections of its own."""
 
     total_execution_time: Duration
     ssh_baseline_time: Duration | None = None
     improvement_factor: float | None = None
-    network_requests: int = 0
-    data_transferred: int = 0
+    network_requests: int | None = None
+    data_transferred: int | None = None
 
 
 class ExecutionResult(Model):

@@ -15,7 +15,7 @@ from harness.models.fault import Fault
 from harness.models.serde import StrictModel
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SecretSource:
     """Where a secret's value comes from: an environment variable or a file (one of them)."""
 
@@ -23,7 +23,7 @@ class SecretSource:
     file: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Inventory:
     """Molecule's `provisioner.inventory`: what adds variables to hosts and groups."""
 
@@ -31,7 +31,7 @@ class Inventory:
     group_vars: dict[str, dict[str, JsonValue]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CompilerChoice:
     """`options` are of the compiler's own model; relative paths in them are meant from `folder`."""
 
@@ -40,7 +40,7 @@ class CompilerChoice:
     folder: Path = Path()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dependency:
     """Molecule's `dependency`: what is fetched before anything is created. `galaxy` or `shell`."""
 
@@ -51,7 +51,7 @@ class Dependency:
     env: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AnsibleSettings:
     """How Ansible is run, as Molecule's `provisioner` says it; all paths absolute."""
 
@@ -95,7 +95,7 @@ class AnsibleSettings:
     """molecule.yml with all defaults, as playbooks read it from MOLECULE_FILE (`molecule_yml`)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Provisioner:
     """`plan` is an absolute path. `prepare`, `side_effect` and `cleanup` are each a plan (`.json`, run by the
     reference compiler's runner) or a shell script (`.sh`, run on every platform); None where there is none."""
@@ -118,7 +118,7 @@ class Provisioner:
     """Set where `name` is `ansible`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ConductChecks:
     """Which checks of a run's conduct are made, by id; docs/checks.md. `touches`: by task id, patterns of paths that a
     task is declared to touch; `allowed`: patterns of what may change without a task, each with the reason."""
@@ -129,7 +129,7 @@ class ConductChecks:
     allowed: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Verifier:
     """`directory` holds the testinfra tests (absolute; it may be missing), `expected` the ExpectedOutcome file.
     Without `enabled` the step `verify` is skipped."""
@@ -146,7 +146,7 @@ class Verifier:
     additional_files_or_dirs: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StageExpectation:
     """`expect:` passes only if that stage fails with words that match `error` (re.search)."""
 
@@ -154,7 +154,7 @@ class StageExpectation:
     error: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CompareSide:
     """A way to run the plan; what is None is as the scenario has it."""
 
@@ -162,7 +162,7 @@ class CompareSide:
     strategy: DeploymentStrategy | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Allowance:
     """Differences that are no fault. `kind` and `name` (a glob) say of what; `field`, `host` (globs) and `side` narrow
     it down; what is None holds for all. `where`: its place in the file."""
@@ -176,7 +176,7 @@ class Allowance:
     side: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CompareSettings:
     """What `harness compare` is told by the scenario."""
 
@@ -184,7 +184,7 @@ class CompareSettings:
     allow: tuple[Allowance, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scenario:
     ref: ScenarioRef
     driver: str

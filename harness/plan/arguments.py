@@ -19,14 +19,21 @@ if TYPE_CHECKING:
     from harness.compile.base import Honours, ModuleSupport
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fault:
-    """`keys`: the way from the task on. `lacking`: the compiler does not honour it, another may; else it is wrong."""
+    """`keys`: the way from the task on. `lacking`: the compiler does not honour it, another may; else it is wrong.
+    `nobodys`: a module that Ansible has not either, as far as its name tells."""
 
     keys: Keys
     words: str
     hint: str | None = None
     lacking: bool = False
+    nobodys: bool = False
+
+    @property
+    def by_ansible(self) -> bool:
+        """Whether Ansible could do what the compiler cannot."""
+        return self.lacking and not self.nobodys
 
 
 _SYMBOLIC = re.compile(r"[ugoa]*([-+=]([rwxXst]+|[ugo])?)+(,[ugoa]*([-+=]([rwxXst]+|[ugo])?)+)*")
@@ -43,7 +50,8 @@ def refused(task: Task | Handler, honours: Honours, suggestions: Suggestions) ->
             meant = None if name in BUILTIN or "." in name else suggestions.nearest(name, honours.modules)
             words = f"the module {shown(task.module)} is not honoured"
             words += f"; did you mean {meant}?" if meant else ""
-            yield Fault(("module",), words, _known_modules(honours), lacking=meant is None)
+            nobodys = name not in BUILTIN and "." not in name
+            yield Fault(("module",), words, _known_modules(honours), lacking=meant is None, nobodys=nobodys)
     else:
         yield from _arguments(task, name, support, suggestions)
     yield from _texts(task, honours)

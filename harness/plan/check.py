@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.compile.base import Honours
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Checked:
     """`plan` is complete where `errors` is empty."""
 
@@ -30,7 +30,7 @@ class Checked:
     warnings: tuple[Problem, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RunOptions:
     """What the plan itself asks for (`metadata.planning_options`); the scenario and the command line may add."""
 
@@ -88,7 +88,7 @@ def check_plan(
     if platforms is not None:
         _check_hosts(plan, platforms, faults)
     if honours is not None:
-        _check_honours(plan, honours, by_ansible, faults)
+        _check_honours(plan, honours, by_ansible, faults, hybrid=platforms is not None and honours.parts)
     _check_files(plan, source, faults)
     if secrets is not None:
         _check_secrets(plan, secrets, source, faults)
@@ -165,11 +165,15 @@ def _check_hosts(plan: Plan, platforms: Collection[str], faults: Faults) -> None
         faults.add(("inventory", "hosts", host) if older else ("hosts", index), words, hint)
 
 
-def _check_honours(plan: Plan, honours: Honours, by_ansible: Collection[str], faults: Faults) -> None:
-    """What the compiler lacks is refused where some host takes the task by binary alone."""
+def _check_honours(plan: Plan, honours: Honours, by_ansible: Collection[str], faults: Faults, *, hybrid: bool) -> None:
+    """What the compiler lacks is refused where some host takes the task by binary alone. `hybrid`: a scenario may say
+    that Ansible shall do it."""
 
-    def refused(hosts: Collection[str], fault: arguments.Fault) -> bool:
-        return not (fault.lacking and set(hosts) <= set(by_ansible))
+    def refuse(hosts: Collection[str], where: Keys, fault: arguments.Fault) -> None:
+        if fault.lacking and set(hosts) <= set(by_ansible):
+            return
+        cure = "`strategy: hybrid` has Ansible do this task" if hybrid and fault.by_ansible else None
+        faults.add(where, fault.words, "; ".join(filter(None, [fault.hint, cure])) or None)
 
     if not honours.selection:
         for name in ("tags", "skip_tags", "check_mode", "diff_mode"):
@@ -180,11 +184,9 @@ def _check_honours(plan: Plan, honours: Honours, by_ansible: Collection[str], fa
         for keys, task in of_play(plan, play, index):
             hosts = task.hosts if isinstance(task, Task) else _hosts(play)
             for fault in arguments.refused(task, honours, faults.suggestions):
-                if refused(hosts, fault):
-                    faults.add((*keys, *fault.keys), fault.words, fault.hint)
+                refuse(hosts, (*keys, *fault.keys), fault)
         for fault in arguments.refused_of_play(play.model_extra or {}, honours):
-            if refused(_hosts(play), fault):
-                faults.add(("plays", index, *fault.keys), fault.words, fault.hint)
+            refuse(_hosts(play), ("plays", index, *fault.keys), fault)
 
 
 def _hosts(play: Play) -> set[str]:

@@ -16,7 +16,7 @@ from harness.plan.patterns import Hosts
 _VARIABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*|\[(\d+|'[^'\\]*'|\"[^\"\\]*\")\])*", re.ASCII)
 
 
-@dataclass(slots=True)
+@dataclass
 class Meaning:
     """What a list of conditions asks for. `hosts`: None where any host will do."""
 

@@ -35,7 +35,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Document:
     path: Path
     sha256: str
@@ -94,6 +94,9 @@ def _decode(path: Path, data: bytes) -> str:
     for mark, name in _BOMS:
         if data.startswith(mark):
             refuse(path, [Problem(path.name, f"is {name}; JSON is plain UTF-8", "save it as UTF-8 without BOM")])
+    if b"\0" in data[:2]:
+        words = "begins with a NUL byte, as UTF-16 and binary files do; JSON is plain UTF-8"
+        refuse(path, [Problem(path.name, words, "save it as UTF-8 without BOM")])
     if not data.strip():
         refuse(path, [Problem(path.name, "is empty")])
     try:

@@ -17,10 +17,10 @@ from harness.plan.fields import Wrong, truth
 MAX_FILE = 64 * 1024 * 1024
 """Bytes of one embedded file."""
 
-_FOLDERS = {"copy": "files", "template": "templates"}
+_FOLDERS = {"copy": "files", "template": "templates", "unarchive": "files"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Embedded:
     path: Path
     mode: int
@@ -28,7 +28,9 @@ class Embedded:
 
 
 def module_name(module: str) -> str:
-    """Without the collection that Ansible's own modules may be written with."""
+    """Without the collection that Ansible's own modules may be written with, or that took one of them in."""
+    if module == "community.general.archive":
+        return "archive"
     for prefix in ("ansible.builtin.", "ansible.legacy."):
         if module.startswith(prefix):
             return module.removeprefix(prefix)
@@ -38,7 +40,8 @@ def module_name(module: str) -> str:
 def embedded(task: Task | Handler, source: Path) -> Embedded | None:
     """The file beside the plan that a task's `src` names; None where it names none.
 
-    It is looked for beside the plan `source`, then in `files/` (copy) or `templates/` (template) there. Raises Wrong.
+    It is looked for beside the plan `source`, then in `templates/` (template) or `files/` (the others) there.
+    Raises Wrong.
     """
     folder = _FOLDERS.get(module_name(task.module))
     src = task.args.get("src")
@@ -54,7 +57,8 @@ def embedded(task: Task | Handler, source: Path) -> Embedded | None:
     if not stat.S_ISREG(found.st_mode):
         raise Wrong(f"{path} is no ordinary file")
     if found.st_size > MAX_FILE:
-        raise Wrong(f"{path} has {found.st_size} bytes; at most {MAX_FILE} are embedded")
+        hint = "put it on the platform before (prepare.sh, `shares` or `volumes`), and copy it with `remote_src: true`"
+        raise Wrong(f"{path} has {found.st_size} bytes; at most {MAX_FILE} are embedded", hint=hint)
     return Embedded(path, stat.S_IMODE(found.st_mode), found.st_size)
 
 
@@ -76,7 +80,7 @@ def with_content(task: Task | Handler, file: Embedded) -> dict[str, JsonValue]:
         if text is None:
             raise Wrong(f"{file.path} is not UTF-8, so it is no template")
         args["content"] = text
-    elif text is None or is_template(text):
+    elif text is None or is_template(text) or module_name(task.module) == "unarchive":
         # The runner expands templates in arguments, copy copies what is there.
         args["content_b64"] = base64.b64encode(data).decode()
     else:

@@ -16,14 +16,14 @@ from harness.plan.fields import Faults, Fields
 Variables = dict[str, JsonValue]
 
 
-@dataclass(slots=True)
+@dataclass
 class Groups:
     members: dict[str, list[str]] = field(default_factory=dict)
     variables: dict[str, Variables] = field(default_factory=dict)
     """The weakest first: `all`, then parents before children, then by name (Ansible's order)."""
 
 
-@dataclass(slots=True)
+@dataclass
 class _Group:
     hosts: list[str]
     children: list[str]

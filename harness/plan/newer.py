@@ -118,7 +118,7 @@ class AnyHosts(Hosts):
         return [pattern]
 
 
-@dataclass(slots=True)
+@dataclass
 class Scope:
     """What a task or handler takes over from the plan and its play."""
 

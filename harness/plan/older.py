@@ -39,7 +39,7 @@ _PLAN = frozenset(
     ]
 )
 _METADATA = frozenset(["version", "created_at", "rustle_plan_version", "plan_id", "description", "author", "tags"])
-_INVENTORY = frozenset(["format", "source", "groups", "hosts", "variables"])
+_INVENTORY = frozenset(["format", "source", "groups", "hosts", "variables", "vars"])
 _TASK = (
     frozenset(
         [
@@ -78,7 +78,7 @@ def read_older(value: dict[str, Any], digest: str, faults: Faults) -> Plan:
         hosts,
         ("inventory", "groups"),
         faults,
-        for_all=stock.mapped("variables"),
+        for_all=stock.mapped("variables") | stock.mapped("vars"),
     )
     scope = Scope(Hosts(hosts, groups.members) if hosts else AnyHosts((), {}), faults, hosts)
     tasks = [_task(index, task, scope) for index, task in objects(raw, "tasks", required=True)]
@@ -124,7 +124,8 @@ def _hosts_vars(plan: Fields, bodies: dict[str, Any], hosts: list[str]) -> dict[
         if body is not None and not isinstance(body, dict):
             plan.faults.add(keys, not_a("an object", body).words)
             continue
-        variables = Fields(body or {}, keys, plan.faults).mapped("variables") | given.get(name, {})
+        raw = Fields(body or {}, keys, plan.faults)
+        variables = raw.mapped("variables") | raw.mapped("vars") | given.get(name, {})
         if variables:
             found[name] = variables
     return found

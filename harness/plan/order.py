@@ -18,7 +18,7 @@ from harness.models.problems import Keys
 MAX_CYCLES = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Spot:
     """A task and its place in the plan."""
 
@@ -32,7 +32,7 @@ class Spot:
         return (self.batch, self.task.execution_order, self.at)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Node:
     task_id: str
     name: str
@@ -42,7 +42,7 @@ class Node:
     hosts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Graph:
     """`edges`: (a task, one that it waits for), both as ids; `nodes` in the order of the run."""
 
@@ -169,10 +169,16 @@ def _meant(spot: Spot, candidates: list[int], found: list[Spot]) -> list[int]:
     return [node for node in candidates if not hosts.isdisjoint(found[node].task.hosts)] or candidates
 
 
+_SHOWN = 20
+"""So many members of a cycle are named."""
+
+
 def _words(play: Play, found: list[Spot], cycle: list[int]) -> str:
     """`a -> b -> a`, each waiting for the next, from the first of them in the file."""
     ring = list(reversed(cycle[1:]))  # graphlib puts each before the one that waits for it
     first = ring.index(min((node for node in ring if node >= 0), default=max(ring)))
     ring = ring[first:] + ring[:first]
     names = [found[node].task.task_id if node >= 0 else f"batch {play.batches[-1 - node].batch_id}" for node in ring]
+    if len(names) > _SHOWN:
+        names[_SHOWN // 2 : -_SHOWN // 2] = [f"... {len(names) - _SHOWN} more ..."]
     return f"these wait for each other: {' -> '.join([*names, names[0]])}"

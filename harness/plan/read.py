@@ -19,7 +19,7 @@ from harness.plan.older import read_older
 from harness.plan.structure import check_structure
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Draft:
     """A plan as far as it could be read: complete where `problems` is empty."""
 

@@ -136,7 +136,7 @@ def _from_host_to_host(play: Play) -> dict[str, JsonValue]:
     return {"strategy": named[play.strategy]} if isinstance(play.strategy, str) and play.strategy in named else {}
 
 
-@dataclass(slots=True)
+@dataclass
 class _Maker:
     """Turns tasks into what the runner reads, each once however many slices it is in."""
 

@@ -19,7 +19,7 @@ from harness.models.results import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Finding:
     """One thing that went wrong. `detail` holds whole lines of output."""
 
@@ -32,7 +32,7 @@ class Finding:
     log: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Totals:
     """How many tasks and checks ended how, over all hosts of a run."""
 
@@ -131,8 +131,11 @@ def _failed_checks(report: TestReport) -> Iterator[Finding]:
 
 def _unsaid(check: CheckResult, text: str) -> str:
     """The message's lines without those that say a field of the check again: `expected  0644`."""
-    said = [value for value in (check.expected, check.actual, check.hint) if value]
-    lines = [line for line in text.splitlines() if not line.strip().endswith(tuple(said) or ("\0",))]
+    said = [value.splitlines() for value in (check.expected, check.actual, check.hint) if value]
+    heads = tuple(lines[0] for lines in said if lines and lines[0])
+    others = {line.strip() for lines in said for line in lines[1:]}
+    lines = [line for line in text.splitlines() if not (heads and line.strip().endswith(heads))]
+    lines = [line for line in lines if line.strip() not in others]
     return textwrap.dedent("\n".join(lines))
 
 

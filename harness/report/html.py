@@ -72,10 +72,12 @@ def _hosts(report: TestReport) -> list[HostExecutionResult]:
 
 
 def _host(report: TestReport, host: HostExecutionResult) -> dict[str, Any]:
+    tasks = [{"result": task, "status": _status(report, host.host, task)} for task in host.task_results]
     return {
         "result": host,
         "decisions": [in_words(decision) for decision in host.decisions],
-        "tasks": [{"result": task, "status": _status(report, host.host, task)} for task in host.task_results],
+        "tasks": tasks,
+        "failed": host.error is not None or any(task["status"] == "failed" for task in tasks),
     }
 
 

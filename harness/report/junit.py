@@ -19,7 +19,7 @@ from harness.report.findings import checks, is_expected
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     classname: str
     name: str
@@ -34,7 +34,7 @@ def junit_xml(reports: Sequence[TestReport]) -> str:
     return suites_xml([_suite(report) for report in reports])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Suite:
     name: str
     started: datetime

@@ -10,6 +10,7 @@ import sys
 assert sys.platform == "linux"
 
 import os
+from collections.abc import Callable
 
 from harness.sandbox import chroot, kernel, network
 
@@ -30,6 +31,7 @@ def main(arguments: list[str]) -> int:
         kernel.mount("tmpfs", folder, "tmpfs", 0, "size=1m,mode=755")
         for name in ("lower", "upper", "work", "merged"):
             os.mkdir(f"{folder}/{name}")
+        in_a_child(lambda: kernel.mount("proc", "/proc", "proc"))
         options = f"lowerdir={folder}/lower,upperdir={folder}/upper,workdir={folder}/work"
         if "root" not in arguments:
             options += ",userxattr"
@@ -39,6 +41,23 @@ def main(arguments: list[str]) -> int:
         return 1
     print("ok")
     return 0
+
+
+def in_a_child(step: Callable[[], None]) -> None:
+    """The first child is the one that is in the new process id name space, whose /proc this is about."""
+    read, write = os.pipe()
+    if os.fork() == 0:
+        try:
+            step()
+        except OSError as error:
+            os.write(write, f"{error.errno} {error.strerror}".encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        number, _, words = pipe.read().partition(" ")
+    os.wait()
+    if number:
+        raise OSError(int(number), words)
 
 
 def map_ids_of_self(users: list[tuple[int, int, int]], groups: list[tuple[int, int, int]]) -> None:

@@ -38,7 +38,7 @@ class FaultReader:
         for index, path in enumerate(section.paths):
             if not path.startswith("/") or path == "/" or ".." in path.split("/"):
                 self._problem((*at, "paths", index), f"should be an absolute path below /, not {shown(path)}")
-        for name in names or self.platforms:
+        for name in names if section.platform else self.platforms:
             self._check(section.kind, kind, self.platforms[name], at)
         return Fault(
             kind=section.kind,
@@ -51,11 +51,16 @@ class FaultReader:
         )
 
     def _names(self, section: FaultSection, at: Keys) -> tuple[str, ...]:
+        """Of platforms, and of groups of them."""
+        groups = {group for platform in self.platforms.values() for group in platform.groups}
         for name in section.platform:
-            if name not in self.platforms:
-                words = unknown(name, list(self.platforms), what=f"there is no platform {shown(name)}")
+            if name not in self.platforms and name not in groups:
+                words = unknown(name, [*self.platforms, *groups], what=f"there is no platform or group {shown(name)}")
                 self._problem((*at, "platform"), words)
-        return tuple(name for name in section.platform if name in self.platforms)
+        if "platform" in section.model_fields_set and not section.platform:
+            self._problem((*at, "platform"), "names nobody; without the key it is all platforms")
+        wanted = set(section.platform)
+        return tuple(name for name, platform in self.platforms.items() if wanted & {name, *platform.groups})
 
     def _moment(self, section: FaultSection, kind: Kind | None, at: Keys) -> Moment:
         during: Moment = section.during or ("run" if section.after_task is not None else "side_effect")
@@ -78,7 +83,7 @@ class FaultReader:
             self._problem((*at, "kind"), f"{what}: the driver {platform.driver} did not make it, and does it no harm")
         elif kind.capability is not None and kind.capability not in capabilities:
             self._problem((*at, "kind"), f"{what}: the driver {platform.driver} lacks {kind.capability.value}")
-        elif (why := kind.unavailable()) is not None:
+        elif (why := kind.unavailable(capabilities)) is not None:
             self._problem((*at, "kind"), f"{what}: {why}")
 
     def _problem(self, at: Keys, words: str) -> None:

@@ -22,6 +22,9 @@ STRATEGIES: dict[str, DeploymentStrategy] = {
     "force-ssh": ForceSSH(),
 }
 
+_FAR_SECONDS = 50 * 365 * 86400.0
+"""No clock can be set to before 1970."""
+
 
 def _listed(value: object) -> object:
     """Ansible takes `tags: a,b` as well as a list."""
@@ -149,14 +152,22 @@ class InventorySection(Section):
 
 class FaultSection(Section):
     kind: Text = Field(description="what happens; docs/faults.md lists the kinds")
-    platform: Listed = Field(default_factory=list, description="to whom; one name or several, all if absent")
+    platform: Listed = Field(
+        default_factory=list, description="to whom: platforms or groups, one or several; all if absent"
+    )
     during: Literal["converge", "push", "run", "side_effect"] | None = Field(
         default=None, description="the moment; at the step side_effect if absent"
     )
     after_task: Text | None = Field(default=None, description="as soon as this task of the plan has ended")
     seconds: Positive | None = Field(default=None, description="undone after so long")
     paths: list[Text] = Field(default_factory=list, description="of disk-full, read-only and noexec: which folders")
-    offset_seconds: float = Field(default=3600.0, description="of clock-skew")
+    offset_seconds: float = Field(
+        default=3600.0,
+        ge=-_FAR_SECONDS,
+        le=_FAR_SECONDS,
+        allow_inf_nan=False,
+        description="of clock-skew: ahead, or behind where it is negative",
+    )
 
 
 class FaultItem(Section):

@@ -22,7 +22,7 @@ class ComplexityLevel(StrEnum):
     """Made for measuring."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TestFixture:
     """`execution_plan` is the plan's JSON value as it stands in the file."""
 

@@ -27,7 +27,7 @@ _OPERATOR = re.compile(r":?[-?]")
 _COMMENT = re.compile(r"[ \t]*#")
 
 
-@dataclass(slots=True)
+@dataclass
 class Interpolated:
     """`lines[n]` is the line of the original (from 1) that line n of `text` (from 0) came from."""
 

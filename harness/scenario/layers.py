@@ -25,7 +25,7 @@ COLLECTION_CONFIG = Path(COLLECTION) / "config.yml"
 ENV_FILE = ".env.yml"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Overrides:
     """What the command line says of a scenario: `-d`, `-c` (repeatable) and `--env-file`."""
 
@@ -34,7 +34,7 @@ class Overrides:
     env_file: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Layers:
     """The merged document, what is wrong so far, and what only deserves a word."""
 

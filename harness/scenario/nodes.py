@@ -14,7 +14,7 @@ from harness.scenario.source import display
 Scalar = str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Node:
     """`size` counts the values below it and itself, an alias as often as it is used."""
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError
 from harness.errors import InvalidInput, Problem
 from harness.models.problems import Keys, nearest, path_text, problems_of
 from harness.models.serde import StrictModel
-from harness.scenario.source import display, is_file, read_text
+from harness.scenario.source import display, read_text
 from harness.scenario.values import Positive, Text, Whole
 
 FILES = ("harness.toml", "tests/e2e.toml")
@@ -178,7 +178,8 @@ class _Reader:
         self.problems: list[Problem] = []
 
     def file(self) -> None:
-        path = next((self.project / name for name in FILES if is_file(self.project / name)), None)
+        # Whatever else bears the name (a folder, a link that leads nowhere) is told, and not taken for nothing.
+        path = next((self.project / name for name in FILES if os.path.lexists(self.project / name)), None)
         if path is None:
             return
         import tomllib

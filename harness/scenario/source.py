@@ -52,6 +52,8 @@ def read_text(path: Path, *, limit: int = MAX_BYTES) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         problem = f"not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start}"
+        if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            problem = "is UTF-16; save it as UTF-8"
         raise InvalidInput(display(path), [Problem(f"{display(path)}:{line}", problem)]) from error
 
 

@@ -74,6 +74,8 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             words = " ".join(part for part in (error.context, error.problem) if part)
+            if mark is not None and self.text[mark.index : mark.index + 1] == "\t":
+                words = "a tab stands where the indentation is; YAML is indented with spaces"
             raise self._invalid(self._line(mark), f"not YAML: {words}") from error
         except yaml.reader.ReaderError as error:
             line = self.text.count("\n", 0, error.position)

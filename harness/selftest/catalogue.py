@@ -11,7 +11,7 @@ from harness.selftest import forge
 from harness.selftest.forge import Forge
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mutant:
     """`what` it does wrong, in words. `scenario`: under which plan. `timeout`: seconds for its run; None: as the
     scenario says. `full`: what it does only `--checks full` looks for."""
@@ -69,6 +69,7 @@ MACHINE = (
     _runner("wrong-link-target", "makes links lead elsewhere"),
     _runner("removes-neighbour", "removes what lies beside a file that is to go"),
     _runner("opens-parent", "makes the folder of each file writable for everybody"),
+    _runner("lax-parents", "makes folders that are missing above a task's path writable for everybody"),
     _runner("touches-unnamed-file", "edits a file that no task names"),
     _runner("adds-user", "adds an account that no task names"),
     _runner("never-the-same", "writes the time into what it makes from templates"),

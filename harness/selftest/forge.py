@@ -20,7 +20,7 @@ _LOADER = b"/lib/ld-harness-selftest.so.1\0"
 """A dynamic loader that no machine has."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Order:
     """What a host should have got. `payloads` are all of the plan, by host; `secrets` the values that it uses."""
 

@@ -23,7 +23,7 @@ REGEX_LIMIT = 16 * 1024 * 1024
 _SHOWN = 400
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Verdict:
     """`command` is what a person can run on the host to see it; `detail` a difference of several lines."""
 
@@ -67,7 +67,7 @@ class Question(ABC):
     def judge(self, seen: Seen) -> Verdict: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Check:
     """A question about one host, for one task (`task_id` is empty where it belongs to none)."""
 
@@ -106,7 +106,7 @@ def present(path: Path) -> str:
     return str(found) if found else unreachable(path)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OfPath(Question):
     """About what lies at a path."""
 
@@ -120,7 +120,7 @@ class OfPath(Question):
         wanted.path(self.path)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FileExists(OfPath):
     """An entry of that name exists, whatever its kind; a symbolic link that leads nowhere exists."""
 
@@ -141,7 +141,7 @@ class FileExists(OfPath):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FileMode(OfPath):
     """The permission bits, set-uid, set-gid and sticky included, of what the path leads to."""
 
@@ -156,7 +156,7 @@ class FileMode(OfPath):
         return verdict(passed, f"{self.mode:04o}", actual, command=f"stat -Lc %a {self.path}", hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FileSize(OfPath):
     """Bytes of a regular file (links followed), at least `minimum` and at most `maximum`, both included."""
 
@@ -183,7 +183,7 @@ class FileSize(OfPath):
         return f"{self.minimum} to {self.maximum} bytes"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FileContent(OfPath):
     """The whole content, byte for byte: a newline at the end counts."""
 
@@ -215,7 +215,7 @@ class FileContent(OfPath):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FileMatches(OfPath):
     """A regular expression is found in the content; `^` and `$` match at every line."""
 
@@ -246,7 +246,7 @@ class FileMatches(OfPath):
         return verdict(passed, expected, "no match in " + shown(text) if not passed else "matches", command=command)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ProcessRunning(Question):
     """A process whose name, program or whole command line is `process`; the checking itself never counts."""
 
@@ -276,7 +276,7 @@ class ProcessRunning(Question):
         return verdict(bool(found) is self.wanted, expected, actual, command="ps axww", hint=hint)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OfService(Question):
     """About what the init system tells of a service."""
 
@@ -290,7 +290,7 @@ class OfService(Question):
         wanted.services.add(self.service)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ServiceStatus(OfService):
     """The service is in every one of `states` (the words of `harness.verify.services`)."""
 
@@ -314,7 +314,7 @@ class ServiceStatus(OfService):
         return verdict(passed, expected, service.detail, command=command)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CommandSucceeds(Question):
     """A validation command ends with exit status 0."""
 

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from harness.models.plan import Handler, Keywords, Plan, Play, Task
 from harness.models.results import HostExecutionResult, Skipped, Success, TaskExecutionResult
+from harness.plan.files import module_name
 from harness.verify.checks import Check, CommandSucceeds
 from harness.verify.known import Known
 from harness.verify.ledger import Ledger
@@ -91,16 +92,9 @@ class _Catalogue:
                 self.entries[key] = (play, entry)
                 if entry.register_:
                     registered.add(entry.register_)
-                if short_name(entry.module) == "set_fact":
+                if module_name(entry.module) == "set_fact":
                     registered.update(entry.args)
         self.registered = sorted(registered)
-
-
-def short_name(module: str) -> str:
-    """`ansible.builtin.copy` and `copy` are the same module."""
-    for prefix in ("ansible.builtin.", "ansible.legacy."):
-        module = module.removeprefix(prefix)
-    return module
 
 
 def _derive_host(catalogue: _Catalogue, result: HostExecutionResult, variables: Mapping[str, JsonValue]) -> list[Check]:
@@ -133,7 +127,7 @@ def _apply(entry: Task | Handler, record: TaskExecutionResult, known: Known, led
             Step(
                 task_id=record.task_id,
                 task_name=entry.name,
-                module=short_name(entry.module),
+                module=module_name(entry.module),
                 args=entry.args,
                 known=known.with_layer(layer),
                 result=record,
@@ -170,12 +164,13 @@ def _artifacts(catalogue: _Catalogue | None, record: TaskExecutionResult) -> lis
     return list(dict.fromkeys(found))
 
 
+_WRITERS = ("file", "copy", "template", "lineinfile", "get_url", "unarchive", "archive", "git")
 _SERVICES = ("service", "systemd", "systemd_service")
 
 
 def _paths(entry: Task | Handler, known: Known) -> list[str]:
     """The path argument of a file-like module, where it is certain."""
-    if short_name(entry.module) not in ("file", "copy", "template", "lineinfile", "get_url", "unarchive", "git"):
+    if module_name(entry.module) not in _WRITERS:
         return []
     for name in ("path", "dest", "destfile", "name"):
         value = entry.args.get(name)
@@ -188,7 +183,7 @@ def _paths(entry: Task | Handler, known: Known) -> list[str]:
 
 def _names(entry: Task | Handler, known: Known, modules: Sequence[str]) -> list[str]:
     """Services, packages or accounts that a task names, where they are certain."""
-    if short_name(entry.module) not in modules:
+    if module_name(entry.module) not in modules:
         return []
     for name in ("name", "service", "unit", "pkg", "package"):
         value = entry.args.get(name)

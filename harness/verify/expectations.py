@@ -32,7 +32,7 @@ from harness.verify.services import WORDS
 _TRUTH = {"true": True, "false": False}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TaskResultIs(Question):
     """What the run reported for a task. `result` is None when it left no record, `known` false when nothing
     is known of the last run at all."""
@@ -74,7 +74,7 @@ class TaskResultIs(Question):
         return verdict(passed, expected, _actual(self.result), hint=_hint(self.wanted, self.result))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DeployedBy(Question):
     """The host was deployed by the expected method (binary, ssh)."""
 
@@ -236,7 +236,7 @@ class _Tasks:
         return self._names.get(task_id, "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Result:
     whole: HostExecutionResult
     records: dict[str, TaskExecutionResult]

@@ -25,7 +25,7 @@ READY = 30.0
 """Seconds that a kept instance has to answer."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Address:
     """One platform of one scenario; `platform.scenario` in a host spec."""
 

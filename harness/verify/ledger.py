@@ -14,7 +14,7 @@ _WORDS = re.compile(r"[^\s;|&<>()'\"=,{}]+")
 _GLOB = re.compile(r"[*?\[]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Claim:
     """`kind`: path, service, package, user, group. `aspect` is what a later task may change by itself
     (mode, content, lines, ...); `absent` is the promise that there is nothing."""
@@ -27,7 +27,7 @@ class Claim:
     question: Question
 
 
-@dataclass(slots=True)
+@dataclass
 class Ledger:
     """Later tasks win: whatever may have been changed since is forgotten, so that nobody is accused falsely.
 

@@ -40,7 +40,7 @@ _OTHER_STATE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mutant:
     """`what` says which value was changed, and to what."""
 

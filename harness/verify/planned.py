@@ -22,7 +22,7 @@ from harness.verify.checks import (
 from harness.verify.seen import Account, Init, Seen, Wanted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Planned(Question):
     """A question derived from a task's arguments; its id says so: plan.FileMode[/etc/motd]."""
 
@@ -60,7 +60,7 @@ class Planned(Question):
         return found.trouble or (content.trouble if content and is_file else None)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kind(OfPath):
     """What the path leads to is of this kind (`file`, `directory`)."""
 
@@ -73,7 +73,7 @@ class Kind(OfPath):
         return verdict(passed, f"a {self.kind}", present(path), command=f"ls -ld {self.path}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Owner(OfPath):
     """User or group of what the path leads to, by name or by number. `who`: user, group."""
 
@@ -94,7 +94,7 @@ class Owner(OfPath):
         return verdict(self.wanted in (name, str(number)), self.wanted, f"{name} ({number})", command=command)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LinkTarget(OfPath):
     target: str
     label = "LinkTarget"
@@ -110,7 +110,7 @@ class LinkTarget(OfPath):
         return verdict(target == self.target, expected, actual, command=f"readlink {self.path}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Lines(OfPath):
     """A file has (or has not) a line that equals `line`, or that matches `pattern`."""
 
@@ -151,7 +151,7 @@ class Lines(OfPath):
         return self.pattern is not None and re.search(self.pattern, line) is not None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ServiceIs(OfService):
     """`word`: running, stopped, enabled, disabled. Not judged where no init system can tell."""
 
@@ -179,7 +179,7 @@ class ServiceIs(OfService):
         return verdict(passed, self.word, service.detail, command=f"systemctl status {self.service}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PackageIs(Question):
     """Installed itself or through one that provides it; for absence only itself counts."""
 
@@ -211,7 +211,7 @@ class PackageIs(Question):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AccountIs(Question):
     """A user or group exists (with these attributes where given) or does not. `database`: user, group."""
 

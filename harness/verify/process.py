@@ -24,7 +24,7 @@ _GRACE = 5.0
 """Seconds that pytest has to end by itself after an interrupt."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ended:
     """`rc` as of Popen; `tail` the last words; `stopped` why it was stopped before its end."""
 

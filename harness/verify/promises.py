@@ -23,7 +23,7 @@ from harness.verify.known import Known, is_template, static_prefix, truth
 from harness.verify.ledger import Claim, Ledger
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Step:
     """One task that ran on a host. `certain` is false where its effects hold but its promises do not
     (it failed, ran in check mode, was delegated, or its success was defined by the plan)."""
@@ -294,6 +294,8 @@ def _account(step: Step) -> None:
     if name is None:
         return
     step.ledger.named(step.module, name)
+    if any(truth(step.args.get(word), False) is not False for word in ("remove", "move_home")):
+        step.ledger.touched("/")  # a home goes, and where it lies is not said
     state = step.text("state") or "present"
     if state == "absent":
         step.claim(step.module, name, "exists", planned.AccountIs(step.module, name, False))
@@ -328,7 +330,37 @@ def _somewhere(step: Step) -> None:
     path = step.path("dest", "path", "name")
     if path is not None:
         step.ledger.touched(path)
-        step.claim("path", path, "exists", ask.FileExists(path, True))
+        if truth(step.args.get("clone"), True) is True:  # git without it only looks
+            step.claim("path", path, "exists", ask.FileExists(path, True))
+
+
+def _one_file(step: Step) -> None:
+    path = step.path("dest")
+    if truth(step.args.get("remove"), False) is not False:
+        step.ledger.touched("/")  # what was packed is gone
+    if path is None:
+        return
+    if path not in step.result.artifacts_created:
+        step.ledger.touched(path)
+        if step.module == "get_url":  # archive makes none where all of its sources are missing
+            step.claim("path", path, "exists", ask.FileExists(path, True))
+        return
+    step.ledger.replaced(path)
+    step.ledger.made(path)
+    step.claim("path", path, "kind", planned.Kind(path, "file"))
+    _attributes(step, path)
+
+
+def _unarchive(step: Step) -> None:
+    path = step.path("dest")
+    if path is None:
+        return
+    step.ledger.touched(path)
+    step.claim("path", path, "kind", planned.Kind(path, "directory"))
+    # What an archive holds, only the run itself has told.
+    for made in step.result.artifacts_created:
+        if made.startswith(path.rstrip("/") + "/"):
+            step.claim("path", made, "exists", ask.FileExists(made, True))
 
 
 MODULES: dict[str, Callable[[Step], None]] = {
@@ -350,10 +382,10 @@ MODULES: dict[str, Callable[[Step], None]] = {
     "shell": _command,
     "raw": _command,
     "script": _command,
-    "get_url": _somewhere,
+    "get_url": _one_file,
     "git": _somewhere,
-    "unarchive": _somewhere,
-    "archive": _somewhere,
+    "unarchive": _unarchive,
+    "archive": _one_file,
 }
 HARMLESS = frozenset(
     {

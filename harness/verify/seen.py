@@ -18,7 +18,7 @@ from harness.machine.model import Process, kind_of
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
+@dataclass
 class Wanted:
     """Grows while the checks of a host are asked; `contents` maps a path to the bytes needed of it."""
 
@@ -40,7 +40,7 @@ class Wanted:
         self.contents[path] = max(limit, self.contents.get(path, 0))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stat:
     """One file's attributes as stat(1) tells them; `mode` holds the type bits too."""
 
@@ -70,7 +70,7 @@ class Stat:
         return f"a {self.kind}, mode {self.octal}, {self.user}:{self.group}{size}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Path:
     """`itself` is the entry (a link is a link), `target` what it leads to; None where there is none.
     `trouble` is the host's own words when it could not be looked at (permission denied, a loop)."""
@@ -80,7 +80,7 @@ class Path:
     trouble: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Content:
     """`data` is the start of the file, up to what was asked; `trouble` says why it could not be read."""
 
@@ -95,7 +95,7 @@ class Init(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Service:
     """A service in the words that expectations use.
 
@@ -109,7 +109,7 @@ class Service:
     finished: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Account:
     """A line of passwd or group; `home` and `shell` are empty for a group."""
 
@@ -118,7 +118,7 @@ class Account:
     shell: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Package:
     """`version` is None when it is not installed; `provider` names an installed package that provides it.
     `manager` is empty where no package manager that we know was found."""
@@ -128,7 +128,7 @@ class Package:
     provider: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass
 class Seen:
     """The answers for one host; `run` runs a command there now."""
 

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import psutil
@@ -15,6 +14,7 @@ import pytest
 
 from harness.connections.base import Connection
 from harness.errors import CommandTimedOut, TransportFailed
+from tests.waiting import wait_for
 
 if sys.platform == "win32":
     pytest.skip("needs POSIX", allow_module_level=True)
@@ -22,14 +22,6 @@ if sys.platform == "win32":
 
 def alive(connection: Connection, pid: str) -> bool:
     return connection.run(f"grep -q '^State:.[^ZX]' /proc/{pid}/status").rc == 0
-
-
-def dies(connection: Connection, pid: str) -> bool:
-    for _ in range(200):
-        if not alive(connection, pid):
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_lines_come_while_it_runs(connection: Connection) -> None:
@@ -115,8 +107,8 @@ def test_leaving_kills_the_group(connection: Connection) -> None:
         with pytest.raises(CommandTimedOut, match=r"node1: .* did not end within 0\.1 s"):
             process.wait(0.1)
         assert alive(connection, child), "a passed deadline alone kills nothing"
-    assert dies(connection, leader)
-    assert dies(connection, child)
+    wait_for(lambda: not alive(connection, leader))
+    wait_for(lambda: not alive(connection, child))
 
 
 def test_leaving_after_its_end_spares_what_it_left_behind(connection: Connection) -> None:
@@ -142,7 +134,7 @@ def test_close_kills_what_still_runs(tmp_path: Path) -> None:
         opened = open_connection(Local(directory=str(tmp_path)), name="node1")
         pids = [next(opened.start("echo $$; exec sleep 1000", pty=pty).lines()) for pty in (False, True)]
         opened.close()
-        assert all(dies(other, pid.decode().strip()) for pid in pids)
+        wait_for(lambda: not any(alive(other, pid.decode().strip()) for pid in pids))
         for child in psutil.Process().children():
             assert child.status() != psutil.STATUS_ZOMBIE
     assert len(os.listdir("/proc/self/fd")) <= before[0]  # noqa: PTH208

@@ -21,6 +21,7 @@ from harness.connections.base import Connection
 from harness.connections.channel import PipeChannel
 from harness.errors import CommandTimedOut, TransportFailed, UsageError
 from harness.models.endpoint import Local, Sandbox
+from tests.waiting import wait_for
 
 if sys.platform == "win32":
     pytest.skip("needs POSIX", allow_module_level=True)
@@ -30,6 +31,7 @@ FUZZ = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+
 WORD = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
 
@@ -43,14 +45,6 @@ def processes_with(word: str) -> list[int]:
             except OSError:
                 continue
     return found
-
-
-def gone(word: str) -> bool:
-    for _ in range(200):
-        if not processes_with(word):
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_status_and_both_streams(connection: Connection) -> None:
@@ -94,7 +88,11 @@ def test_any_stdin_and_environment(connection: Connection) -> None:
 def test_three_megabytes_on_both_streams(connection: Connection) -> None:
     done = connection.run("head -c 3000000 /dev/zero; head -c 3000001 /dev/zero >&2")
     assert (done.stdout, done.stderr) == (bytes(3000000), bytes(3000001))
+    assert connection.traffic is not None
+    passed = connection.traffic.so_far()
+    assert 6000001 <= passed.received < 6010000 and passed.sent < 10000
     assert connection.run("echo next").stdout == b"next\n"
+    assert connection.traffic.so_far().since(passed).round_trips == 1
 
 
 @pytest.mark.parametrize(
@@ -166,7 +164,7 @@ def test_timeout_kills_the_group_and_keeps_what_was_written(connection: Connecti
     with pytest.raises(CommandTimedOut, match=r"node1: .*did not end within 0\.3 s") as caught:
         connection.run(f"trap '' TERM INT HUP; echo out; echo err >&2; sleep {word} & sleep {word}", timeout=0.3)
     assert (caught.value.stdout, caught.value.stderr) == (b"out\n", b"err\n")
-    assert gone(word)
+    wait_for(lambda: not processes_with(word))
     assert connection.run("echo next").stdout == b"next\n"
 
 
@@ -175,7 +173,7 @@ def test_timeout_reaches_process_groups_within_the_session(connection: Connectio
     program = f"import os; os.fork() or os.setpgid(0, 0); os.execlp('sleep', 'sleep', '{word}')"
     with pytest.raises(CommandTimedOut):
         connection.run(["python3", "-c", program], timeout=0.6)
-    assert gone(word)
+    wait_for(lambda: not processes_with(word))
 
 
 def test_a_timeout_adds_no_word_of_a_shell(connection: Connection) -> None:
@@ -277,7 +275,11 @@ def test_stdin(connection: Connection) -> None:
     assert connection.run("cat").stdout == b""
     assert connection.run("cat", stdin=b"%s\\n\0'\"").stdout == b"%s\\n\0'\""
     large = bytes(range(256)) * 8000
+    assert connection.traffic is not None
+    before = connection.traffic.so_far()
     assert connection.run("cat", stdin=large).stdout == large
+    passed = connection.traffic.so_far().since(before)
+    assert len(large) < passed.sent < len(large) + 10000 and len(large) < passed.received < len(large) + 10000
     assert connection.run("exit 4", stdin=large).rc == 4
     with pytest.raises(CommandTimedOut):
         connection.run("sleep 60", stdin=large, timeout=0.3)
@@ -333,12 +335,12 @@ def test_interrupted_command_leaves_the_shell_in_step(connection: Connection, mo
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(shell.PersistentShell, "_receive", staticmethod(interrupted))
+    monkeypatch.setattr(shell.PersistentShell, "_receive", interrupted)
     with pytest.raises(KeyboardInterrupt):
         connection.run(f"sleep {word}; echo late")
-    monkeypatch.setattr(shell.PersistentShell, "_receive", staticmethod(receive))
+    monkeypatch.setattr(shell.PersistentShell, "_receive", receive)
     assert connection.run("echo next").stdout == b"next\n"
-    assert gone(word)
+    wait_for(lambda: not processes_with(word))
 
 
 def test_close_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

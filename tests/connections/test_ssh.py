@@ -64,6 +64,16 @@ def test_key_password_and_agent(host: Machine, monkeypatch: pytest.MonkeyPatch, 
         assert reached(host.endpoint(identities=(str(locked),))) == "root"
         other = host.endpoint(identities=(str(host.folder / "other_key"),))
         assert "does not let this user in" in refused(other).message  # although the agent's key would do
+        # Nor does it where there is no other key to offer than a locked one: not the default keys either.
+        (tmp_path / ".ssh").mkdir()
+        shutil.copy(host.identity, tmp_path / ".ssh/id_ed25519")
+        strange = tmp_path / "strange"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-f", strange, "-N", "secret"], check=True)
+        for _ in range(2):
+            why = refused(host.endpoint(identities=(str(strange),), use_config=True))
+            assert "strange (it has a passphrase); it takes: publickey" in why.message
+            assert f"`ssh-add {strange}`" in (why.hint or "")
+            Path(f"{strange}.pub").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -88,7 +98,8 @@ def test_the_users_config_is_honoured(host: Machine, monkeypatch: pytest.MonkeyP
     (tmp_path / ".ssh").mkdir()
     jump = f"Host jump\n HostName 127.0.0.1\n Port {host.port}\n User worker\n IdentityFile {host.identity}\n"
     (tmp_path / ".ssh" / "config").write_text(
-        f"Host web\n HostName 127.0.0.1\n Port {host.port}\n User root\n IdentityFile {host.identity}\n"
+        f"Host web\n HostName 127.0.0.1\n Port {host.port}\n User root\n"
+        f" IdentityFile ~/.ssh/not-there\n IdentityFile ~/.ssh/there\n"
         f" UserKnownHostsFile {host.known_hosts}\n"
         f"{jump} UserKnownHostsFile {host.known_hosts}\n"
         f"Host behind\n HostName 127.0.0.1\n Port 22\n User root\n IdentityFile {host.identity}\n ProxyJump jump\n"
@@ -96,9 +107,19 @@ def test_the_users_config_is_honoured(host: Machine, monkeypatch: pytest.MonkeyP
         f"Host piped\n HostName 127.0.0.1\n Port {host.port}\n User root\n IdentityFile {host.identity}\n"
         f" UserKnownHostsFile {host.known_hosts}\n ProxyCommand nc %h %p\n"
     )
+    shutil.copy(host.identity, tmp_path / ".ssh/there")
     (tmp_path / "behind").write_text("127.0.0.1 " + (host.folder / "host_key.pub").read_text())
     assert reached(Ssh(host="web", use_config=True)) == "root"
     assert reached(Ssh(host="behind", use_config=True)) == "root"
+    known_hosts = tmp_path / ".ssh/known_hosts"
+    for jump, known, words in (
+        (f"nobody@127.0.0.1:{host.port}", "", "is not known, or not the one that is known"),
+        (f"nobody@127.0.0.1:{host.port}", host.known_hosts.read_text(), "does not let this user in"),
+        ("127.0.0.1:1", "", "cannot be reached"),
+    ):
+        known_hosts.write_text(known)
+        why = refused(host.endpoint(port=22, proxy_jump=jump)).message
+        assert f"the jump host {jump} on the way to root@127.0.0.1" in why and words in why
     if shutil.which("nc"):
         assert reached(Ssh(host="piped", use_config=True)) == "root"
     assert "cannot be resolved" in refused(Ssh(host="no-such.invalid", use_config=True)).message

@@ -71,7 +71,6 @@ def means(
         on_event=tell,
         on_record=record,
         on_line=lambda line: tell("", line),
-        on_push=lambda size: None,
         told=told,
     )
 

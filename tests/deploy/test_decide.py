@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness import registry
+from harness.deploy.become import by_user, refusals
 from harness.deploy.decide import NAMES, Circumstances, Decision, decide
 from harness.deploy.segments import segments_of, unhonoured
 from harness.models.config import BinaryOnly, DeploymentStrategy, ForceSSH, Hybrid, SSHFallback
+from harness.models.facts import Facts
 from harness.models.runner import Payload, PayloadPlay, PayloadTask
 
 STRATEGIES: list[DeploymentStrategy] = [BinaryOnly(), SSHFallback(), Hybrid(), ForceSSH()]
@@ -125,3 +129,32 @@ def test_the_names_are_the_scenarios() -> None:
     from harness.scenario.file import STRATEGIES as SPELLED
 
     assert {NAMES[strategy.tag]: strategy for strategy in STRATEGIES} == SPELLED
+
+
+def test_where_root_does_not_log_in_tasks_that_become_another_are_ansibles() -> None:
+    """Ansible has sudo, a runner has not: hosts of one slice part where their users differ."""
+    kinds: dict[str, dict[str, Any]] = {
+        "plain": {},
+        "root": {"become": True},
+        "mine": {"become": True, "become_user": "deploy"},
+    }
+    more: dict[str, dict[str, Any]] = {
+        "unknown": {"become": True, "become_user": "{{ who }}"},
+        "app": {"become": True, "become_user": "app"},
+    }
+    tasks = [task(name, **more) for name, more in {**kinds, **more}.items()]
+    slice_ = payload(PayloadPlay(tasks=tasks, handlers=[task("h", become=True)]))
+    slice_ = slice_.model_copy(update={"run_on": ["lab", "old"]})
+    facts = {"lab": Facts(os="linux", arch="x86_64", uid=1000, user="deploy"), "old": Facts(os="linux", arch="x86_64")}
+    honours = registry.compiler("reference").honours()
+    of_user, of_root = by_user([slice_], facts, honours)
+    assert (of_user.run_on, of_root.run_on, of_root.plays) == (["lab"], ["old"], slice_.plays)
+    words = "becomes {}, but the runner is started by deploy and has no sudo"
+    assert unhonoured(of_user) == {
+        name: words.format(whom) for name, whom in [("root", "root"), ("app", "app"), ("h", "root")]
+    }
+    assert decide("lab", of_user, known(Hybrid())).method == "hybrid"
+    assert decide("lab", of_user, known(SSHFallback())).method == "ssh"
+    assert [problem.message.split()[1] for problem in refusals(of_user, "lab", "deploy")] == ["root", "app", "h"]
+    assert refusals(of_root, "old", "root") == []
+    assert by_user([slice_], facts, replace(honours, sudo=True)) == [slice_]

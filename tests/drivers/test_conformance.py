@@ -116,14 +116,6 @@ def record_of(world: World, instance: Instance) -> InstanceRecord:
     return record
 
 
-def vanishes(world: World, id: str) -> bool:
-    for _ in range(500):
-        if id not in [record.id for record in world.instances()]:
-            return True
-        time.sleep(0.02)
-    return False
-
-
 def test_instances_side_by_side(world: World) -> None:
     with world.open() as site:
         made = world.create(site, "one", "two", "three")
@@ -404,7 +396,7 @@ def test_what_is_not_kept_dies_with_its_creator(world: World) -> None:
         [stranger] = world.create(site, "stranger")
         with world.other_process("killed", "drop", "one") as (process, [id]):
             process.kill()
-        assert vanishes(world, id)
+        wait_for(lambda: id not in [record.id for record in world.instances()])
         assert [record.id for record in world.instances()] == [stranger.record.id]
         with world.connect(site, stranger) as connection:
             assert connection.run("echo alive").out == "alive\n"

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import http.server
 import io
+import os
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -85,6 +86,33 @@ def test_a_cloud_image_is_fetched_once(server: tuple[str, Path, list[str]], tmp_
     again = disk_image(f"{url}/cloud.qcow2#sha256={digest.upper()}", tmp_path, arch="x86_64", tell=told.append)
     assert (again.path, again.user, asked) == (first.path, "root", ["/cloud.qcow2"])
     assert disk_image(f"{url}/cloud.qcow2#sha256={digest}", tmp_path, arch="aarch64").firmware == "uefi"
+
+
+def test_a_file_by_url_is_fetched_again_once_it_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "with space" / "own.qcow2"
+    digest = make_disk(path)
+    told: list[str] = []
+    url = path.as_uri()
+    first = disk_image(f"{url}#user=debian", tmp_path, tell=told.append)
+    assert (first.name, first.user, told) == ("own.qcow2", "debian", [f"fetching {url}"])
+    assert first.path != path and hashlib.sha256(first.path.read_bytes()).hexdigest() == digest
+    local = url.replace("file://", "FILE://localhost")
+    assert disk_image(local, tmp_path, tell=told.append).path == first.path
+    assert len(told) == 1
+    known = disk_image(f"{url}#sha256={digest}&user=debian", tmp_path, tell=silent)
+    assert known.digest == first.digest, "whoever says what it is gets the same disk"
+    os.utime(path)
+    assert disk_image(f"{url}#user=debian", tmp_path, tell=told.append).digest == first.digest
+    make_disk(path, "qcow2", "-o", "cluster_size=32k")
+    assert disk_image(f"{url}#user=debian", tmp_path, tell=told.append).digest != first.digest
+    assert len(told) == 3
+    with pytest.raises(ImageFailed, match=r"has the sha256 .* and not 0000"):
+        disk_image(f"{url}#sha256={'0' * 64}", tmp_path, tell=silent)
+    for fragment in ("", f"#sha256={'0' * 64}"):
+        with pytest.raises(ImageFailed, match=r"file:///nowhere/x cannot be fetched: .*No such file"):
+            disk_image(f"file:///nowhere/x{fragment}", tmp_path, tell=silent)
+    with pytest.raises(ImageFailed, match=r"'images' is taken for a machine"):
+        disk_image("file://images/own.qcow2", tmp_path)
 
 
 @pytest.mark.parametrize(

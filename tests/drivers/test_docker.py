@@ -15,7 +15,7 @@ from harness import daemon
 from harness.connections import open_connection
 from harness.connections.base import Connection
 from harness.deadline import Deadline
-from harness.drivers.base import Instance, PlatformSpec, RunId, ScenarioRef, Site
+from harness.drivers.base import Instance, NotAllListed, PlatformSpec, RunId, ScenarioRef, Site
 from harness.drivers.docker import DockerDriver, daemons, labels
 from harness.drivers.docker.options import DockerOptions
 from harness.errors import DriverFailed, HarnessError, NotReady
@@ -90,6 +90,8 @@ def test_options_reach_the_container(site: Site, tmp_path: Path) -> None:
         bounding = int(connection.run("sed -n 's/^CapBnd:\\t//p' /proc/self/status").out, 16)
         assert bounding >> 12 & 1, "CAP_NET_ADMIN"
         assert not bounding & 1, "CAP_CHOWN"
+        idle = connection.run("cat /proc/[0-9]*/comm").out.split()
+        assert "sleep" not in idle, "a process of ours would be taken for one that a plan has started"
 
 
 @needs_docker
@@ -287,10 +289,13 @@ def test_a_daemon_that_is_down(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert "there is no such socket" in problem.message
     assert problem.hint
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
-    assert DockerDriver().instances() == [], "nothing was ever made there"
-    daemons.remember(daemon.default_address())
-    with pytest.raises(HarnessError, match="no such socket"):
+    with pytest.raises(NotAllListed, match="no such socket") as chosen:
         DockerDriver().instances()
+    assert "rm " not in (chosen.value.hint or ""), "nothing was ever made there"
+    daemons.remember(daemon.default_address())
+    with pytest.raises(NotAllListed, match="no such socket") as remembered:
+        DockerDriver().instances()
+    assert f"rm {daemons.path_of(daemon.default_address())}" in (remembered.value.hint or "")
     endpoint = Docker(container="0" * 64, daemon=DaemonAddress(url=f"unix://{tmp_path}/none.sock"))
     with (
         open_connection(endpoint, name="node1") as connection,

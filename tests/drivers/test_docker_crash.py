@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from harness.drivers.docker import labels
-from tests.docker_images import BASE, usual_client
+from tests.docker_images import BASE, of_ours, usual_client
 from tests.shipped import copy_scenarios
 
 if TYPE_CHECKING:
@@ -38,15 +37,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     copy_scenarios(tmp_path)
     monkeypatch.setenv("PLATFORM_IMAGE", BASE)
     return tmp_path
-
-
-def of_ours(client: APIClient, project: Path) -> list[str]:
-    wanted = {"label": [f"{labels.PREFIX}project={project}"]}
-    return [
-        *(row["Names"][0] for row in client.containers(all=True, filters=wanted)),
-        *(row["Name"] for row in client.networks(filters=wanted)),
-        *(row["Id"] for row in client.images(filters=wanted)),
-    ]
 
 
 def volumes(client: APIClient) -> set[str]:

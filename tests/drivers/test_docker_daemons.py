@@ -12,7 +12,6 @@ import socket
 import socketserver
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,9 +24,11 @@ from harness.deadline import Deadline
 from harness.drivers.base import NotAllListed, PlatformSpec, RunId, ScenarioRef
 from harness.drivers.docker import DockerDriver, daemons
 from harness.drivers.docker.options import DockerOptions
+from harness.lifecycle.orphans import living
 from harness.models.endpoint import DaemonAddress
 from tests.docker_images import BASE, ensure_base
 from tests.drivers.tls_proxy import make_certificates, tls_proxy
+from tests.waiting import wait_for_port
 
 needs_docker = pytest.mark.docker
 
@@ -130,12 +131,19 @@ def ssh_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str
     log = (tmp_path / "sshd.log").open("wb")
     command = [program, "-D", "-e", "-f", str(tmp_path / "sshd_config"), "-p", str(port)]
     with log, subprocess.Popen(command, stderr=log, stdin=subprocess.DEVNULL) as process:
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            time.sleep(0.05)
+        wait_for_port(port)
         yield f"ssh://root@127.0.0.1:{port}"
         process.terminate()
+
+
+def test_one_that_somebody_chose_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where this user has never had a platform on it."""
+    monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    unasked: list[str] = []
+    living(unasked, drivers=["docker"])
+    [told] = unasked
+    assert told.startswith(f"docker: no daemon answers at unix://{tmp_path}/none.sock")
 
 
 @needs_docker

@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import tarfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from harness.drivers.base import PlatformSpec, RunId, ScenarioRef
 from harness.drivers.docker import DockerDriver, images, pulls
 from harness.drivers.docker.options import DockerOptions
 from harness.errors import ImageFailed
+from tests.waiting import wait_for_port
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -109,10 +109,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         subprocess.Popen([program, "serve", str(folder / "config.yml")], stdout=log, stderr=log) as process,
     ):
         try:
-            for _ in range(200):
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                    break
-                time.sleep(0.05)
+            wait_for_port(port)
             hub = Hub(f"127.0.0.1:{port}", client)
             hub.publish(b"first")
             yield hub

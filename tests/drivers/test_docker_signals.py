@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM to a whole process group, as a terminal and a CI system send them, at each stage on docker."""
+"""Ctrl-C and SIGTERM to a whole process group, as a terminal and a CI system send them, at each stage on docker.
+
+They have one handler (tests/lifecycle/test_signals.py): both are sent at the first stage, one of them at the others.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import daemon
-from harness.drivers.docker import daemons, labels
+from harness.drivers.docker import daemons
 from harness.models.endpoint import DaemonAddress
-from tests.docker_images import BASE, usual_client
+from tests.docker_images import BASE, of, of_ours, usual_client
 from tests.projects import Outcome, Project, task
 from tests.waiting import wait_for
 
@@ -46,17 +49,6 @@ def project(tmp_path: Path, client: APIClient) -> Iterator[Project]:
     yield Project(tmp_path, call)
     for row in client.containers(all=True, filters=of(tmp_path)):
         client.remove_container(row["Id"], force=True)
-
-
-def of(project: Path) -> dict[str, list[str]]:
-    return {"label": [f"{labels.PREFIX}project={project}"]}
-
-
-def left(client: APIClient, project: Path) -> list[str]:
-    return [
-        *(row["Names"][0] for row in client.containers(all=True, filters=of(project))),
-        *(row["Name"] for row in client.networks(filters=of(project))),
-    ]
 
 
 @contextlib.contextmanager
@@ -85,22 +77,20 @@ def ends(process: subprocess.Popen[str]) -> str:
     return output
 
 
-SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 PLATFORMS = [{"name": "node1", "image": BASE}, {"name": "node2", "image": BASE}]
 
 
-@SIGNALS
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_while_platforms_are_made(client: APIClient, project: Project, number: signal.Signals) -> None:
     project.scenario(driver="docker", platforms=PLATFORMS)
     with started(project, "test") as process:
-        wait_for(lambda: left(client, project.folder))
+        wait_for(lambda: of_ours(client, project.folder))
         os.killpg(process.pid, number)
         ends(process)
-    assert left(client, project.folder) == []
+    assert of_ours(client, project.folder) == []
 
 
-@SIGNALS
-def test_while_an_image_is_built(client: APIClient, project: Project, number: signal.Signals) -> None:
+def test_while_an_image_is_built(client: APIClient, project: Project) -> None:
     folder = project.folder / "docker" / "slow"
     folder.mkdir(parents=True)
     # A build's own containers carry no label of ours: they are told by what they run.
@@ -112,25 +102,24 @@ def test_while_an_image_is_built(client: APIClient, project: Project, number: si
 
     with started(project, "test") as process:
         wait_for(building)
-        os.killpg(process.pid, number)
+        os.killpg(process.pid, signal.SIGTERM)
         ends(process)
     wait_for(lambda: not building(), 30)
-    assert left(client, project.folder) == []
+    assert of_ours(client, project.folder) == []
 
 
-@SIGNALS
-def test_while_a_command_runs(client: APIClient, project: Project, number: signal.Signals) -> None:
-    project.scenario(driver="docker", platforms=PLATFORMS, tasks=[task("hang", "touch /reached; sleep 300")])
+def test_while_a_command_runs(client: APIClient, project: Project) -> None:
+    project.scenario(driver="docker", platforms=PLATFORMS, tasks=[task("hang", "sleep 300")])
 
     def reached() -> bool:
         rows = client.containers(filters=of(project.folder))
-        return any({"Path": "/reached", "Kind": 1} in (client.diff(row["Id"]) or []) for row in rows)
+        return any(words[-1] == "sleep 300" for row in rows for words in client.top(row["Id"])["Processes"] or ())
 
     with started(project, "test") as process:
         wait_for(reached)
-        os.killpg(process.pid, number)
+        os.killpg(process.pid, signal.SIGINT)
         ends(process)
-    assert left(client, project.folder) == []
+    assert of_ours(client, project.folder) == []
 
 
 def test_a_second_one_stops_at_once_and_says_what_is_left(
@@ -162,7 +151,7 @@ def test_a_second_one_stops_at_once_and_says_what_is_left(
         command = [*HARNESS, "destroy", "--orphans"]
         done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
-    assert left(client, project.folder) == []
+    assert of_ours(client, project.folder) == []
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,20 @@ import psutil
 import pytest
 
 from harness.connections import open_connection
+from harness.connections.base import Connection
 from harness.deadline import Deadline
 from harness.drivers.base import Driver, Instance, PlatformSpec, RunId, ScenarioRef, Site
 from harness.drivers.libvirt import hypervisor, labels, warm
 from harness.drivers.libvirt.hypervisor import Hypervisor
 from harness.errors import DriverFailed, NotReady
+from harness.faults import clock
+from harness.faults.target import Target
 from harness.models.endpoint import Ssh
+from harness.models.fault import Fault
 from harness.registry import driver
 from tests.drivers.kills import nothing_is_left_after_kills
 from tests.drivers.subjects import SUBJECTS
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.libvirt
 
@@ -96,11 +102,34 @@ def test_a_network_cut_off_cuts_ssh_and_not_the_back_door(site: Site, guest: Ins
 def test_console_and_screen(site: Site, guest: Instance) -> None:
     with open_connection(site.back_door(guest), name="one") as connection:
         connection.run("echo said-on-the-console >/dev/console", timeout=60)
-    until = time.monotonic() + 30
-    while "said-on-the-console" not in site.console(guest) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert "said-on-the-console" in site.console(guest)
+    wait_for(lambda: "said-on-the-console" in site.console(guest))
     assert site.screenshot(guest).startswith(b"\x89PNG")
+
+
+def test_its_clock_is_set_under_our_feet(site: Site, guest: Instance, tmp_path: Path) -> None:
+    """What is at work meanwhile does not mind: no deadline of ours is kept by its clock, in either direction."""
+    site.wait_ready(guest, Deadline(READY))
+    endpoint = site.back_door(guest)
+    target = Target("one", site, guest, endpoint, None, lambda other: None, tmp_path)
+
+    def ahead(connection: Connection) -> float:
+        return float(connection.run("date +%s.%N", timeout=60).out) - time.time()
+
+    with open_connection(endpoint, name="one") as connection, ThreadPoolExecutor() as pool:
+        usual = ahead(connection)
+        connection.push(b"before", "/root/before")
+        for offset in (86400.0, -86400.0):
+            begun = pool.submit(connection.run, "cat /root/before; sleep 2; date +%s", timeout=3600)
+            undo = clock.skew(target, Fault("clock-skew", offset_seconds=offset))
+            done = begun.result()
+            assert done.out.startswith("before") and done.duration < 3600
+            assert ahead(connection) - usual == pytest.approx(offset, abs=600)
+            connection.push(b"within", "/root/within")
+            assert connection.read("/root/within") == b"within"
+            undo()
+            assert ahead(connection) == pytest.approx(usual, abs=600)
+        mtime = float(connection.run("stat -c %Y /root/before", timeout=60).out)
+        assert mtime == pytest.approx(time.time(), abs=600)
 
 
 def test_what_stands_still_says_so(site: Site, guest: Instance) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from pydantic import ValidationError
 
@@ -21,6 +22,7 @@ from harness.drivers.ssh.options import SshOptions
 from harness.errors import DriverFailed, InstanceGone, Locked, NotReady, Unsupported
 from tests import machines
 from tests.machines import Machine
+from tests.waiting import wait_for
 
 if sys.platform == "win32" or shutil.which("ssh-keygen") is None:
     pytest.skip("needs OpenSSH", allow_module_level=True)
@@ -60,7 +62,8 @@ def test_taken_used_and_given_back(host: Machine, tmp_path: Path) -> None:
         assert SshDriver().instances() == []
     assert host.inside.run("cat /root/kept").out == "mine"
     host.inside.run("rm /root/kept")
-    assert host.inside.run("ls -A /tmp /root /dev/shm /run").out == before
+    # sshd ends a session in its own time.
+    wait_for(lambda: host.inside.run("ls -A /tmp /root /dev/shm /run").out == before)
 
 
 def test_it_owns_nothing() -> None:
@@ -81,12 +84,18 @@ def test_kept_and_found_again_by_its_scenario(host: Machine, tmp_path: Path) -> 
             site.adopt(spec(host), instance.record)
 
 
-def test_two_never_meet_on_one_machine(host: Machine, tmp_path: Path) -> None:
+def test_two_never_meet_on_one_machine(host: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(tmp_path) as site:
         with pytest.raises(Locked, match="is the machine of the platform lab, too"):
             site.create([spec(host), spec(host, "other")], {})
         assert SshDriver().instances() == []
         site.create([spec(host)], {})
+        with opened(tmp_path / "else", "run-2") as other, pytest.raises(Locked, match=f"process {os.getpid()}"):
+            other.create([spec(host)], {})
+        # This machine's clock is set, and with it what the kernel says of its booting: its taker is the same as before.
+        booted = psutil.boot_time()
+        monkeypatch.setattr("psutil._pslinux.boot_time", lambda: booted + 3600)
+        monkeypatch.setattr("psutil._pslinux.BOOT_TIME", booted + 3600, raising=False)  # psutil 6 and older
         with opened(tmp_path / "else", "run-2") as other, pytest.raises(Locked, match=f"process {os.getpid()}"):
             other.create([spec(host)], {})
     with opened(tmp_path, "run-3") as site:
@@ -174,6 +183,9 @@ def test_words_for_what_cannot_be(host: Machine, tmp_path: Path) -> None:
         ({"password": {"env": "A", "file": "b"}}, "either `env` or `file`"),
         ({"password": "secret"}, "password"),
         ({"port": 0}, "port"),
+        ({"address": "root@lab"}, "should be the host alone"),
+        ({"address": "[fd00::1]:22"}, "should be the host alone"),
+        ({"address": "lab:22"}, "should be the host alone"),
         ({"connection": "direct"}, "connection"),
         ({"hostname": "x"}, "hostname"),
     ],

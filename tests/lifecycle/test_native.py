@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import random
 import time
 from pathlib import Path
@@ -10,6 +11,10 @@ from pathlib import Path
 import pytest
 
 from harness import registry
+from harness.connections import posix
+from harness.connections.base import Connection
+from harness.connections.probe import probe
+from harness.models.facts import Facts
 from tests.projects import Project, start, task
 
 pytestmark = [pytest.mark.cargo, pytest.mark.sandbox]
@@ -51,6 +56,27 @@ def test_kept_instances_hold_what_was_done_to_them(project: Project) -> None:
     assert project.run("exec", "-p", "node2", "--", "ls", "/root/mine").code == 2
     project.passes("destroy")
     assert mine(project) == []
+
+
+def test_a_platform_is_asked_once_what_it_is(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def counted(connection: Connection) -> Facts:
+        asked.append(connection.name)
+        return probe(connection)
+
+    monkeypatch.setattr(posix, "probe", counted)
+    project.scenario(driver="native", platforms=TWO)
+    project.passes("create")
+    assert len(asked) == 2
+    assert {row.facts.arch for row in project.instances() if row.facts is not None} == {platform.machine()}
+    project.passes("converge")
+    assert len(asked) == 2
+    # Described otherwise since then, it may be reached in another way, and as somebody else.
+    project.scenario(driver="native", platforms=[{**TWO[0], "environment": {"A": "b"}}, TWO[1]])
+    project.passes("converge")
+    assert len(asked) == 3
+    project.passes("destroy")
 
 
 def test_whatever_moment_it_is_killed_nothing_stays(project: Project) -> None:

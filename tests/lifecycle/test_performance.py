@@ -52,6 +52,10 @@ def test_the_baseline_is_run_on_fresh_platforms(project: Project, monkeypatch: p
     report = project.report()
     assert report.execution_result is not None
     metrics = report.execution_result.performance_metrics
+    [compiled] = report.compilation_results
+    assert (
+        metrics.network_requests and compiled.binary_size < (metrics.data_transferred or 0) < 2 * compiled.binary_size
+    )
     assert metrics.ssh_baseline_time and metrics.improvement_factor and metrics.improvement_factor > 0.01
     assert report.validation_report.performance_validation.measured_improvement_factor == metrics.improvement_factor
     assert "performance" in project.steps()

@@ -303,6 +303,11 @@ def test_scenarios_of_a_collection_share_what_default_has_made(project: Project)
     assert log.read_text().split("\n") == [
         f"{step} .shared" for step in ("create", "converge", "cleanup", "destroy")
     ] + [""]
+    project.passes("create", "-s", "default")
+    assert "the platforms are those of default, and stay" in project.passes("reset", "-s", "vlans/merged").text
+    assert log.read_text().endswith("create .shared\n"), "a guest destroys nothing"
+    project.passes("reset", "--all")
+    assert log.read_text().endswith("create .shared\ncleanup .shared\ndestroy .shared\n")
 
 
 def test_arguments_have_a_meaning_for_ansible_alone(project: Project) -> None:

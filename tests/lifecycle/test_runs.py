@@ -96,6 +96,18 @@ def test_nothing_tested_is_no_success(project: Project) -> None:
     outcome = project.run("test")
     assert outcome.code == 3
     assert "nothing was tested" in outcome.text
+    project.scenario(test="import pytest\ndef test_it(host):\n    pytest.skip('not on a Sunday')\n", full=True)
+    outcome = project.run("test")
+    assert outcome.code == 3
+    assert "all 1 were skipped (not on a Sunday)" in outcome.text
+
+
+def test_what_was_chosen_is_named_where_it_leaves_nothing(project: Project) -> None:
+    project.scenario(full=True)
+    outcome = project.run("test", "--", "-k", "nothing_of_that_name")
+    assert outcome.code == 3
+    assert "`-k nothing_of_that_name` leaves no test and no check" in outcome.text
+    assert "is a file" in project.run("test", "--output", "-").text
 
 
 def test_a_failed_check_fails_the_run(project: Project) -> None:
@@ -185,7 +197,8 @@ def test_destroy_never_keeps_the_platforms_for_later_verbs(project: Project, fak
     assert project.run("test", "--destroy=passing").code == 1
     assert len(existing(fake_folder)) == 1
     assert project.passes("exec", "--", "echo", "inside").out == "inside\n"
-    assert project.passes("destroy", "--orphans").out == "no orphans\n"
+    project.passes("destroy", "--orphans")
+    assert len(existing(fake_folder)) == 1
     project.passes("destroy")
     assert existing(fake_folder) == []
 
@@ -244,6 +257,13 @@ def test_a_task_that_fails_as_expected_passes(project: Project) -> None:
         full=True,
     )
     project.passes("test")
+
+
+def test_what_is_wrong_in_the_expectations_is_told_under_their_name(project: Project) -> None:
+    project.scenario(files={"expected.json": json.dumps([{"host": "node9", "tasks": []}])})
+    text = project.run("syntax").text
+    assert "expected.json: 1 problem" in text and "plan.json" not in text
+    assert "expected.json: expected_outcomes[0].host: the plan has no host 'node9'" in text
 
 
 def test_a_task_that_fails_in_other_words_fails(project: Project) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from harness.exits import Exit
 from harness.lifecycle.repeat import flaky
 from harness.lifecycle.several import Verdict, overall
 from harness.models.config import E2ETestConfig
@@ -75,16 +76,16 @@ def test_what_ends_now_so_and_now_otherwise_is_named_with_its_counts() -> None:
     [([0, 0], 0), ([0, 1], 1), ([1, 2], 2), ([0, 3], 3), ([3, 1], 1), ([2, 130], 130)],
 )
 def test_the_gravest_counts(codes: list[int], code: int) -> None:
-    assert overall([Verdict("x", one) for one in codes]) == code
+    assert overall([Verdict("x", Exit(one)) for one in codes]) == code
 
 
 def test_skipped_ones_count_only_when_there_is_nothing_else() -> None:
-    skipped = Verdict("x", 0, skipped=True)
+    skipped = Verdict("x", Exit(0), skipped=True)
     assert overall([skipped, skipped]) == 4
-    assert overall([skipped, Verdict("y", 0)]) == 0
+    assert overall([skipped, Verdict("y", Exit(0))]) == 0
 
 
 def test_a_warning_passes_unless_strict() -> None:
-    verdict = Verdict("x", 0, report(warn=True))
+    verdict = Verdict("x", Exit(0), report(warn=True))
     assert overall([verdict]) == 0
     assert overall([verdict], strict=True) == 1

@@ -198,7 +198,7 @@ def test_a_second_verb_waits_and_says_for_whom(project: Project, hanging: Path) 
 def test_orphans_of_a_living_run_are_none(project: Project, fake_folder: Path, hanging: Path) -> None:
     with start(project, "test") as process:
         wait_for(hanging.exists)
-        assert project.passes("destroy", "--orphans").out == "no orphans\n"
+        project.passes("destroy", "--orphans")
         assert len(existing(fake_folder)) == 1
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)

@@ -146,6 +146,7 @@ def test_a_digest_of_inputs_tells_nothing_without_its_key(
     monkeypatch.setenv("HARNESS_CACHE_DIR", str(tmp_path / "other"))
     project.passes("test")
     [second] = shelf.all_sets()
+    assert first.inputs
     assert all(first.inputs[name] != second.inputs[name] for name in first.inputs)
 
 

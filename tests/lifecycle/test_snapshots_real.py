@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ import pytest
 from harness.cache import cache_dir
 from harness.lifecycle.snapshots import shelf
 from tests.projects import Project, start
-from tests.waiting import left_running
+from tests.waiting import left_running, wait_for
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
@@ -136,16 +135,11 @@ def test_volumes_of_the_image_count(project: Project, client: APIClient) -> None
 def test_a_container_whose_run_was_killed_while_it_was_committed(project: Project, client: APIClient) -> None:
     in_docker(project, prepare="dd if=/dev/urandom of=/opt/big bs=1M count=80 2>/dev/null\n")
     process = start(project, "test")
-    for _ in range(3000):  # a container stands still while it is committed
-        if any(row["State"] == "paused" for row in containers(client, project)) or process.poll() is not None:
-            break
-        time.sleep(0.01)
+    # A container stands still while it is committed.
+    wait_for(lambda: any(row["State"] == "paused" for row in containers(client, project)))
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=60)
-    for _ in range(1200):  # the daemon ends what it has begun
-        if ours(client):
-            break
-        time.sleep(0.05)
+    wait_for(lambda: ours(client))  # the daemon ends what it has begun
     assert shelf.all_sets() == []
     project.passes("destroy", "--orphans")
     assert ours(client) == []

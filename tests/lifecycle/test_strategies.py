@@ -50,6 +50,8 @@ def test_what_no_strategy_can_do_is_refused_before_anything_is_made(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tasks = [task("a", "true"), {**task("b", ""), "module": "nonesuch.at_all.thing", "args": {}}]
+    project.scenario(tasks=[{**task("c", ""), "module": "coppy", "args": {}}], provisioner={"strategy": "hybrid"})
+    assert project.run("test").text.count("tasks[0].module: the module 'coppy'") == 1
     project.scenario(tasks=tasks, provisioner={"strategy": "hybrid"})
     ended = project.run("test")
     assert ended.code == 2

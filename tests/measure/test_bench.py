@@ -39,7 +39,7 @@ def test_both_do_the_same_work_on_fresh_platforms(project: Project) -> None:
         test="def test_it(host):\n    assert host.file('/root/x').exists\n",
     )
     output = Path("bench.json")
-    done = project.run("bench", "--repeat", "1", "--hosts", "1", "--output", str(output))
+    done = project.run("bench", "--repeat", "1", "--hosts", "1,1", "--output", str(output))
     assert done.code == 0, done.text
     report = BenchReport.model_validate(json.loads(output.read_text()))
     [round_] = report.rounds
@@ -61,6 +61,7 @@ def test_both_do_the_same_work_on_fresh_platforms(project: Project) -> None:
         (("--hosts", "3"), "the scenario has 1 platforms, fewer than 3"),
         (("--hosts", "x"), "--hosts takes numbers"),
         (("-s", "nonesuch"), "nonesuch"),
+        (("--hosts", "1,0"), "--hosts takes numbers"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_first(project: Project, arguments: tuple[str, ...], words: str) -> None:

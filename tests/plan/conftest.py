@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness.compile.base import Honours, ModuleSupport
+from harness.compile.base import Honours
+from harness.compile.honours import read_honours
 from harness.data import data_dir
 from harness.errors import InvalidInput
 from harness.models.plan import Plan, Task
@@ -75,16 +76,4 @@ def faults(write: Callable[[Any], Path]) -> Callable[[Any], list[str]]:
 @pytest.fixture(scope="session")
 def honours() -> Honours:
     """What the reference runner honours, from its own list."""
-    data = json.loads((data_dir("runner") / "honours.json").read_text())
-    modules = {
-        name: ModuleSupport(
-            arguments=frozenset(support["arguments"]),
-            aliases=support.get("aliases", {}),
-            required=tuple(frozenset(names) for names in support.get("required", [])),
-            choices={key: frozenset(values) for key, values in support.get("choices", {}).items()},
-            free_form=support.get("free_form", False),
-            any_arguments=support.get("any_arguments", False),
-        )
-        for name, support in data["modules"].items()
-    }
-    return Honours(modules=modules, keywords=frozenset(data["keywords"]))
+    return read_honours(data_dir("runner") / "honours.json")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,12 @@ ARGUMENTS: list[tuple[str, Json, str]] = [
     ("file", {"path": "/a", "mode": True}, "args.mode: should be an octal mode"),
     ("file", {"path": "/a", "mode": 99999}, "args.mode: 99999 is no mode"),
     ("command", {}, "args: command needs one of argv, cmd"),
+    ("user", {"name": "a", "local": True}, "args.local: user has no argument 'local'"),
+    (
+        "unarchive",
+        {"src": "/a", "remote_src": True, "dest": "/b", "extra_opts": ["--strip-components=1", "--sparse"]},
+        "args.extra_opts[1]: '--sparse' is not honoured",
+    ),
 ]
 
 
@@ -66,6 +73,23 @@ def test_arguments_that_are_wrong(write: Write, honours: Honours, module: str, a
 )
 def test_arguments_that_are_right(write: Write, honours: Honours, module: str, args: Any) -> None:
     assert problems(write(newer(task("t", module, args=args))), honours) == []
+
+
+def test_what_ansible_could_do_is_said(write: Write, honours: Honours) -> None:
+    plan = newer(
+        task("a", "slurp", args={"src": "/a"}),
+        task("b", "file", args={"path": "/a", "attributes": "i"}),
+        task("c", "nobodys_module"),
+        task("d", delegate_to="web1"),
+    )
+    path = write(plan)
+
+    def said(honours: Honours) -> list[bool]:
+        found = check_plan(read_plan(path), honours=honours, source=path, platforms=plan["hosts"])
+        return ["`strategy: hybrid` has Ansible do this task" in (problem.hint or "") for problem in found]
+
+    assert said(replace(honours, parts=True)) == [True, True, False, True]
+    assert said(honours) == [False] * 4  # its runners cannot share a plan
 
 
 KEYWORDS: list[tuple[Json, str]] = [

@@ -30,6 +30,7 @@ def written(folder: Path, data: bytes) -> Path:
         (b" \n\t", "a.json: is empty"),
         (b"\xef\xbb\xbf{}", "byte order mark"),
         (b"\xff\xfe{\x00}\x00", "UTF-16"),
+        (b"\x00{\x00}", "begins with a NUL byte"),
         (b'{"a": "b\xff"}', "a.json:1: is not UTF-8: byte 0xff at offset 8"),
         (b'{"a": 1', "a.json:1:8: the file ends in the middle"),
         (b'{"a": [1, 2', "the file ends in the middle"),

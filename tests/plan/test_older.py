@@ -56,7 +56,7 @@ def test_selectors(read: Read, selector: Any, hosts: list[str]) -> None:
 def test_groups_have_children_and_variables_have_an_order(read: Read) -> None:
     plan = older(
         old_task("t", target_hosts={"Groups": ["food"]}),
-        hosts={"apple": {"variables": {"own": 1}}, "stone": None},
+        hosts={"apple": {"variables": {"own": 1}}, "stone": {"vars": {"own": 2}}},
         groups={
             "fruit": {"hosts": ["apple"], "variables": {"a": "fruit"}, "children": []},
             "food": {"hosts": [], "variables": {"a": "food", "b": "food"}, "children": ["fruit"]},
@@ -69,7 +69,7 @@ def test_groups_have_children_and_variables_have_an_order(read: Read) -> None:
     assert found.groups == {"all": ["apple", "stone"], "fruit": ["apple"], "food": ["apple"]}
     assert list(found.group_vars) == ["all", "food", "fruit"]
     assert found.group_vars["all"] == {"c": "all", "d": "inventory"}
-    assert found.hosts_vars == {"apple": {"own": 1}}
+    assert found.hosts_vars == {"apple": {"own": 1}, "stone": {"own": 2}}
 
 
 def test_tasks_may_have_ansible_s_keywords(read: Read) -> None:

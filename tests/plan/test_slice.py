@@ -153,6 +153,7 @@ def test_files_travel_in_the_payload(write: Write, tmp_path: Path) -> None:
     plan = newer(
         *[task(name, "copy", args={"dest": "/a/", **args}) for name, args in tasks.items()],
         task("template", "ansible.builtin.template", args={"src": "t.j2", "dest": "/a"}),
+        task("archive", "ansible.builtin.unarchive", args={"src": "text", "dest": "/a"}),
     )
     (payload,) = payloads(write(plan)).values()
     made = {one.task_id: {**one.args} for one in payload.plays[0].tasks}
@@ -165,6 +166,7 @@ def test_files_travel_in_the_payload(write: Write, tmp_path: Path) -> None:
     assert made["link"]["content"] == Path("/etc/hostname").read_text()
     assert made["remote"] == {"dest": "/a/", "src": "text", "remote_src": True}
     assert made["content"]["mode"] == "0644"
+    assert made["archive"] == {"dest": "/a", "_original_basename": "text", "content_b64": "cGxhaW4NCg=="}
     assert made["template"] == {"dest": "/a", "_original_basename": "t.j2", "content": "{{ expanded }}\r\n"}
 
 

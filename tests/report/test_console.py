@@ -8,6 +8,7 @@ from harness.models.runner import TaskRecord
 from harness.models.verification import VerifyOutcome
 from harness.report.console import ConsoleObserver
 from harness.report.text import READABLE, plural, seconds, size
+from tests.waiting import wait_for
 
 TASK = TaskRecord(
     task_id="motd", name="write motd", status="changed", start="2026-01-02T03:04:05Z", duration=0.012, stdout="hello\n"
@@ -46,9 +47,7 @@ def test_what_takes_long_says_so_where_no_live_line_does(monkeypatch: pytest.Mon
     console = ConsoleObserver(stream, live=False)
     console.step_started("web", "converge")
     console.host_event("web", "converge", "", "Compiling serde v1.0")
-    until = time.monotonic() + 30
-    while "Compiling" not in stream.getvalue() and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_for(lambda: "Compiling" in stream.getvalue())
     console.step_ended("web", StepResult(step="converge", outcome="passed", duration=0.5))
     ended = stream.getvalue()
     assert ended.splitlines()[0].split()[:4] == ["...", "converge", "Compiling", "serde"]

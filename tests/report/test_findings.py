@@ -51,3 +51,15 @@ def test_an_ignored_failure_is_no_finding() -> None:
 def test_a_reason_that_was_told_already_is_not_told_twice() -> None:
     report = make_report(tasks=[], checks=[], result=r.Fail(reasons=["the host is gone"]), error="the host is gone")
     assert [item.message for item in findings(report)] == ["the host is gone"]
+
+
+def test_what_a_check_found_is_told_once_also_where_it_has_several_lines() -> None:
+    check = r.CheckResult(
+        check="web1::deploy::Success",
+        outcome="failed",
+        expected="succeeds",
+        actual="failed: non-zero return code\nnope",
+        message="Success\n  expected  succeeds\n  actual    failed: non-zero return code\n            nope\n  kept",
+    )
+    [found, *_] = findings(make_report(tasks=[], checks=[check], result=r.Fail(reasons=["1 check failed"])))
+    assert found.detail.split() == ["kept"]

@@ -108,7 +108,8 @@ def test_together_they_use_every_module_of_the_reference_runner() -> None:
         for batch in play.batches
         for task in batch.tasks
     }
-    assert honoured - used <= {"gather_facts", "systemd_service"}  # other names of setup and systemd
+    # Other names of setup and systemd, what only a collection of Ansible's has, and what not every host has git for.
+    assert honoured - used <= {"gather_facts", "systemd_service", "archive", "git"}
 
 
 def test_a_fixture_as_specification_110_has_it() -> None:

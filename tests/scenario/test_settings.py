@@ -201,5 +201,10 @@ def test_what_is_no_text(project: Path, data: bytes) -> None:
     assert problems_of(lambda: load_settings(project))[0].startswith("harness.toml")
 
 
+def test_what_is_no_file_is_not_taken_for_nothing(project: Path) -> None:
+    (project / "harness.toml").mkdir()
+    assert problems_of(lambda: load_settings(project)) == ["harness.toml: Is a directory"]
+
+
 def test_the_settings_of_nothing_are_the_defaults(project: Path) -> None:
     assert load_settings(project).rows() == Settings().rows()

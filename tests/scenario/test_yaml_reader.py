@@ -68,7 +68,7 @@ def test_layers_keep_the_lines_of_their_own_files() -> None:
         ("--- 1\n--- 2", "file.yml:2: a second document begins here"),
         ("a: [1\nb: 2", "file.yml:2: not YAML"),
         ("a: b: c", "file.yml:1: not YAML: mapping values are not allowed"),
-        ("ok: 1\n\tb: 1", "file.yml:2: not YAML"),
+        ("ok: 1\n\tb: 1", "file.yml:2: not YAML: a tab"),
         ("a: 1\nb: \x00", "file.yml:2: not YAML: character"),
         ("a: \ud800", "file.yml:1: a variable's value is not UTF-8 text"),
         ("a: &a [*a]", "*a would contain itself"),

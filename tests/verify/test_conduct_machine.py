@@ -76,6 +76,11 @@ def test_a_mode_that_no_umask_gives(run: Run) -> None:
     assert found == ["line: /srv/app/data/conf: a file, mode 0666, root:root, 4 bytes"]
 
 
+def test_a_folder_made_above_and_open_to_everybody(run: Run) -> None:
+    found = accusations(run(WORK + "chmod 777 /srv/app\n" + SAID), "traces")
+    assert found == ["folder: /srv/app: a directory, mode 0777, root:root"]
+
+
 def test_an_owner_whom_the_task_did_not_become(run: Run) -> None:
     plan = payload(task("mine", args={"dest": "/srv/mine", "content": "x"}, become=True, become_user="nobody"))
     script = "rm -f /srv/mine; printf x >/srv/mine; {}say mine changed\n"

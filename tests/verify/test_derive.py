@@ -79,6 +79,20 @@ def test_what_a_module_promises(entry: Entry, expected: list[str]) -> None:
     assert ids(entry) == [f"t0::{name}" for name in expected]
 
 
+@pytest.mark.parametrize("module", ["get_url", "community.general.archive"])
+def test_what_was_fetched_or_packed_is_a_file(module: str) -> None:
+    made = {"artifacts_created": ["/opt/a"]}
+    entry = task(module, dest="/opt/a", url="http://host/a", mode="0600")
+    assert ids(entry, t0=made) == ["t0::FileKind[/opt/a]", "t0::FileMode[/opt/a]"]
+    assert ids(entry) == (["t0::FileExists[/opt/a]"] if module == "get_url" else [])
+
+
+def test_what_an_archive_held_is_looked_for() -> None:
+    told = {"artifacts_created": ["/opt/app", "/opt/app/run", "/opt/application"]}
+    expected = ["FileExists[/opt/app/run]", "FileKind[/opt/app]"]
+    assert ids(task("unarchive", dest="/opt/app/", src="/a.tar"), t0=told) == [f"t0::{name}" for name in expected]
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -186,6 +200,7 @@ def after(*later: Entry, **records: dict[str, Any]) -> list[str]:
         task("shell", cmd="cd /opt/app && echo y>conf"),
         task("command", cmd="{{ unknown }}"),
         task("unarchive", dest="/opt", src="/srv/app.tar"),
+        task("user", name="app", state="absent", remove=True),
         task("a.strange.module", anything="goes"),
     ],
 )

@@ -14,7 +14,7 @@ Tell = Callable[[str], None]
 """Takes one line about what is going on."""
 MADE, DOWNLOADED = "disk", "download"
 KINDS = (MADE, DOWNLOADED)
-"""Of entries in the store: by their recipe's hash, and by their own sha256."""
+"""Of entries in the store: by their recipe's hash, and by their own sha256 or the identity of the file they are of."""
 BOOTED = "booted"
 """Of the store's entries that lie on a disk: it has been booted, and its memory kept (libvirt/warm.py)."""
 

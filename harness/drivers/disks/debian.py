@@ -37,7 +37,7 @@ CMDLINE = "root=/dev/vda rw quiet"
 _FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Recipe:
     """`folder` is one of disks/; `arch` as `uname -m` says it."""
 

@@ -1,4 +1,4 @@
-"""Disks that others made: cloud images by URL and sha256, and files of the user's own."""
+"""Disks that others made: cloud images by URL, and files of the user's own."""
 
 from __future__ import annotations
 
@@ -32,34 +32,54 @@ def own(reference: Reference, directory: Path) -> DiskImage:
     """A file, which is left where it is. Raises ImageFailed."""
     path = (directory / Path(reference.place).expanduser()).resolve()
     try:
-        seen = path.stat()
+        identity = _identity(path)
         if reference.sha256 is not None and (found := sha256_of(path)) != reference.sha256:
-            raise ImageFailed(f"{path} has the sha256 {found}, and not {reference.sha256}")
+            raise ImageFailed(
+                f"{path} has the sha256 {found}, and not {reference.sha256}",
+                hint="it is another disk than was meant, or the sha256 behind its name is an earlier one's",
+            )
         form = _format(path)
     except OSError as error:
         raise ImageFailed(f"the image {path} cannot be read: {error.strerror or error}") from error
-    # Reading it all would take longer than a guest takes to start: any change of it changes one of these.
+    return _described(reference, path.name, path, form, reference.sha256 or identity)
+
+
+def _identity(path: Path) -> str:
+    """Reading it all would take longer than a guest takes to start: any change of it changes one of these.
+
+    Raises OSError."""
+    seen = path.stat()
     identity = [str(path), seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns]
-    digest = reference.sha256 or hashlib.sha256(json.dumps(identity).encode()).hexdigest()
-    return _described(reference, path.name, path, form, digest)
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()
 
 
 def downloaded(reference: Reference, tell: Tell) -> DiskImage:
-    """What a URL names, fetched once for all projects; of several processes one fetches and the others wait.
+    """What a URL names, fetched once for all projects; of several processes one fetches and the others wait. A file of
+    this machine whose sha256 nobody has said is fetched again once it has changed.
 
     Raises ImageFailed when it cannot be had, or is another one than the sha256 says.
     """
-    assert reference.sha256 is not None
+    key = reference.sha256 or _identity_of(reference)
 
     def make(folder: Path) -> dict[str, str]:
-        _fetch(reference, folder / _FILE, tell)
-        form = _format(folder / _FILE)
-        return {"name": _name(reference.place), "format": form}
+        digest = _fetch(reference, folder / _FILE, tell)
+        if reference.sha256 is None and _identity_of(reference) != key:
+            raise ImageFailed(f"{reference.place} was changed while it was read", hint="try again once it is whole")
+        return {"name": _name(reference.place), "format": _format(folder / _FILE), "sha256": digest}
 
-    entry, _ = Store().obtain(DOWNLOADED, reference.sha256, make)
-    return _described(
-        reference, entry.info["name"], entry.path / _FILE, _FORMATS[entry.info["format"]], reference.sha256
-    )
+    entry, _ = Store().obtain(DOWNLOADED, key, make)
+    digest = entry.info.get("sha256", key)  # earlier versions wrote none: all that they had was kept under it
+    return _described(reference, entry.info["name"], entry.path / _FILE, _FORMATS[entry.info["format"]], digest)
+
+
+def _identity_of(reference: Reference) -> str:
+    assert reference.file is not None, "what comes from elsewhere is known by its sha256"
+    try:
+        return _identity(reference.file)
+    except OSError as error:
+        raise ImageFailed(
+            f"{reference.place} cannot be fetched: {error.strerror or error}: {error.filename}"
+        ) from error
 
 
 def _described(reference: Reference, name: str, path: Path, form: DiskFormat, digest: str) -> DiskImage:
@@ -80,7 +100,8 @@ def _name(url: str) -> str:
     return url.partition("?")[0].rstrip("/").rpartition("/")[2] or url
 
 
-def _fetch(reference: Reference, target: Path, tell: Tell) -> None:
+def _fetch(reference: Reference, target: Path, tell: Tell) -> str:
+    """Its sha256."""
     url, name = reference.place, _name(reference.place)
     tell(f"fetching {url}")
     hashed = hashlib.sha256()
@@ -102,15 +123,20 @@ def _fetch(reference: Reference, target: Path, tell: Tell) -> None:
             error.close()
         raise ImageFailed(
             f"{url} cannot be fetched: {words}",
-            hint="is the address right, and reachable from this machine? A proxy is taken from https_proxy",
+            hint="is the address right, and reachable from this machine? A proxy is taken from https_proxy"
+            if reference.file is None
+            else "is it there, and may this user read it? Spaces and `#` in its name are written %20 and %23",
         ) from error
     if size and done != size:
-        raise ImageFailed(f"{url}: the connection broke after {done} of {size} bytes")
-    if hashed.hexdigest() != reference.sha256:
+        raise ImageFailed(
+            f"{url}: the connection broke after {done} of {size} bytes", hint="nothing of it was kept: try again"
+        )
+    if reference.sha256 not in (None, hashed.hexdigest()):
         raise ImageFailed(
             f"{url} has the sha256 {hashed.hexdigest()}, and not {reference.sha256}",
             hint="publishers replace what lies under a name such as `latest`: name a dated one, and its sha256",
         )
+    return hashed.hexdigest()
 
 
 def _format(path: Path) -> DiskFormat:

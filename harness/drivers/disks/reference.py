@@ -1,6 +1,7 @@
 """How a platform's `image:` names a disk that is not of the catalogue: a place, and what has to be known of it.
 
 https://cloud.debian.org/.../debian-12-genericcloud-amd64.qcow2#sha256=8e6a...
+file:///srv/images/debian-12.qcow2#user=debian
 images/ours.qcow2#seed=no&user=admin
 """
 
@@ -10,6 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl
+from urllib.request import url2pathname
 
 from harness.errors import ImageFailed
 from harness.models.disk import Firmware
@@ -21,7 +23,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _YES = {"yes": True, "no": False}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reference:
     """`place`: a URL or a path, as it was written; `serial`: a shell of ours answers in it without a seed."""
 
@@ -37,9 +39,20 @@ class Reference:
     def is_url(self) -> bool:
         return is_url(self.place)
 
+    @property
+    def file(self) -> Path | None:
+        """That a `file://` URL names."""
+        host_and_path = _after_file(self.place)
+        return Path(url2pathname("/" + host_and_path.partition("/")[2])) if host_and_path is not None else None
+
 
 def is_url(name: str) -> bool:
-    return re.match(r"(?i)https?://", name) is not None
+    return re.match(r"(?i)(https?|file)://", name) is not None
+
+
+def _after_file(place: str) -> str | None:
+    scheme, _, rest = place.partition("://")
+    return rest if scheme.lower() == "file" else None
 
 
 def is_place(name: str, directory: Path) -> bool:
@@ -58,8 +71,7 @@ def parse(name: str, arch: str) -> Reference:
     sha256 = given.get("sha256", "").lower()
     if "sha256" in given and not _SHA256.fullmatch(sha256):
         wrong.append("sha256 is not 64 hexadecimal digits")
-    if is_url(place) and "sha256" not in given:
-        wrong.append("sha256 is missing: what is downloaded has to be known beforehand")
+    wrong += _wrong_place(place, known="sha256" in given)
     arch = given.get("arch", arch)
     firmware = given.get("firmware", "uefi" if arch == "aarch64" else "bios")
     for key, value, known in (
@@ -87,3 +99,16 @@ def parse(name: str, arch: str) -> Reference:
         seed=_YES[given.get("seed", "yes")],
         serial=_YES[given.get("serial", "no")],
     )
+
+
+def _wrong_place(place: str, *, known: bool) -> list[str]:
+    """`known`: its sha256 is given."""
+    if not is_url(place):
+        return []
+    local = _after_file(place)
+    if local is None:
+        return [] if known else ["sha256 is missing: what is downloaded has to be known beforehand"]
+    host = local.partition("/")[0]
+    if host in ("", "localhost"):
+        return []
+    return [f"{host!r} is taken for a machine: three slashes begin a path, as in file:///srv/disk.qcow2"]

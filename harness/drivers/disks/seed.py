@@ -40,7 +40,7 @@ fi
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seed:
     """`identifier`: as long as it stays, cloud-init takes the guest for the same one. `authorized_keys`: lines for
     `user`. `host_key`: an ed25519 private key in OpenSSH's format, and its public line; None: the guest makes one."""

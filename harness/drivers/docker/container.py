@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from docker.api.client import APIClient
     from docker.types import Mount as DaemonsMount
 
-IDLE = ["sh", "-c", "while :; do sleep 86400; done"]
-"""PID 1's only child: tini, which reaps for it and ends it at once on SIGTERM, is PID 1 itself."""
+IDLE = ["sh", "-c", "read _; while :; do sleep 86400; done"]
+"""PID 1's only child: tini, which reaps for it and ends it at once on SIGTERM, is PID 1 itself. Its stdin is held open,
+so that it waits in `read`: a `sleep` of ours would be taken for one that the plan has started."""
 SYSTEMD = ["/lib/systemd/systemd", "--log-target=journal", "--show-status=false"]
 _CGROUPS = "/sys/fs/cgroup"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wanted:
     """One container. `group` is that of its networks, or empty where `network_mode` says it all."""
 
@@ -47,6 +48,7 @@ def create(client: APIClient, wanted: Wanted, *, cgroup_version: str) -> str:
         "hostname": None if _shares_name(options) else options.hostname or wanted.spec.name,
         "user": options.user,
         "tty": options.tty,
+        "stdin_open": options.override_command and options.init != "systemd" and options.command is None,
         "environment": {**options.env, **({"container": "docker"} if options.init == "systemd" else {})},
         "labels": {**options.labels, **wanted.labels},
         "ports": ports,
@@ -252,5 +254,5 @@ def _range(text: str) -> list[tuple[int, str]]:
     ports, _, protocol = text.partition("/")
     first, _, last = ports.partition("-")
     if not first.isdigit() or (last and not last.isdigit()):
-        raise DriverFailed(f"{text!r} is not a port")
+        raise DriverFailed(f"{text!r} is not a port", hint="such as 80, 53/udp or 8000-8010")
     return [(port, protocol or "tcp") for port in range(int(first), int(last or first) + 1)]

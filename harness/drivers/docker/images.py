@@ -34,7 +34,7 @@ OURS = "harness-local/"
 """How the names of all images begin that are made here."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Build:
     """What an image is built from. `name` is that of its folder."""
 
@@ -72,7 +72,7 @@ def resolve(
     return image if options.pre_build_image else _prepared(client, spec, options, image, scenario, say)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Finder:
     """`project` holds the folder docker/ that is looked into first."""
 
@@ -84,7 +84,10 @@ class Finder:
     def find(self, name: str, seen: tuple[str, ...] = ()) -> str:
         """Raises ImageFailed."""
         if name in seen:
-            raise ImageFailed(f"the image {name} is built on itself: {' -> '.join((*seen, name))}")
+            raise ImageFailed(
+                f"the image {name} is built on itself: {' -> '.join((*seen, name))}",
+                hint="`ARG BASE=` in one of their Dockerfiles has to name an image below all of them",
+            )
         folder = find_folder(self.project, name)
         if folder is not None:
             return self.build_folder(name, folder, seen)

@@ -22,7 +22,7 @@ _PLAIN = ("bridge", "host", "none")
 """The daemon's own, on which it refuses aliases."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Membership:
     """A container's place on a network."""
 

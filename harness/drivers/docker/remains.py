@@ -32,7 +32,8 @@ def client(address: DaemonAddress) -> Iterator[APIClient]:
 
 
 def instances() -> list[InstanceRecord]:
-    """Raises NotAllListed when a daemon cannot be asked on which this user has had platforms."""
+    """Raises NotAllListed when a daemon cannot be asked that somebody has chosen, or on which this user has had
+    platforms."""
     found: list[InstanceRecord] = []
     silent: list[tuple[DaemonAddress, daemon.DaemonFailed]] = []
     for address in daemons.known():
@@ -40,14 +41,15 @@ def instances() -> list[InstanceRecord]:
             with client(address) as asked:
                 found += _instances(asked, address.url)
         except daemon.DaemonFailed as error:
-            if daemons.is_remembered(address):
+            if daemons.is_remembered(address) or (daemon.is_chosen() and address == daemon.default_address()):
                 silent.append((address, error))
     found.sort(key=lambda record: record.created)
     if silent:
         words = "; ".join(error.message for _, error in silent)
-        paths = " ".join(str(daemons.path_of(address)) for address, _ in silent)
-        hint = f"{silent[0][1].hint or ''}; where that daemon is gone for good: rm {paths}"
-        raise NotAllListed(words, found=found, hint=hint)
+        hints = [silent[0][1].hint or ""]
+        if paths := " ".join(str(daemons.path_of(one)) for one, _ in silent if daemons.is_remembered(one)):
+            hints.append(f"where that daemon is gone for good: rm {paths}")
+        raise NotAllListed(words, found=found, hint="; ".join(hints))
     return found
 
 
@@ -70,7 +72,11 @@ def reap(record: InstanceRecord) -> None:
                 remove(asked, record.id, record.detail.get("network") or record.id)
                 remove_images(asked, str(record.run), record.project)
             return
-    raise daemon.DaemonFailed(f"the daemon {record.detail.get('daemon')} of {record.id} is not known any more")
+    url = record.detail.get("daemon")
+    raise daemon.DaemonFailed(
+        f"the daemon {url} of {record.id} is not known any more",
+        hint=f"DOCKER_HOST={url} harness destroy --orphans asks it",
+    )
 
 
 def remove(asked: APIClient, name: str, network: str, *, volumes: bool = True) -> None:

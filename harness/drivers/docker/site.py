@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from harness import daemon
 from harness.deadline import Deadline
-from harness.drivers import watcher
 from harness.drivers.base import (
     Driver,
     Instance,
@@ -41,13 +39,14 @@ from harness.drivers.docker import (
 )
 from harness.drivers.docker.container import Wanted
 from harness.drivers.docker.options import NetworkDefinition
+from harness.drivers.parallel import side_by_side
+from harness.drivers.unkept import Unkept
 from harness.errors import DriverFailed, HarnessError, InstanceGone
 from harness.models.endpoint import DaemonAddress, Docker, Endpoint, Ssh
 
 if TYPE_CHECKING:
     from docker.api.client import APIClient
 
-_SIDE_BY_SIDE = 8
 _STOP_SECONDS = 10
 
 
@@ -69,9 +68,7 @@ class DockerSite(Site):
         super().__init__(driver, scenario, run, keep=keep)
         self._hosts: dict[str, Host] = {}
         self._lock = threading.Lock()
-        self._watcher: subprocess.Popen[bytes] | None = None
-        self._made: dict[str, tuple[Host, bool]] = {}
-        """What of this site is not kept: where it lives, and whether its volumes go with it."""
+        self._unkept = Unkept()
         self._names: dict[str, str] = {}
         """The containers, by platform."""
 
@@ -85,10 +82,9 @@ class DockerSite(Site):
             for host, one in wanted:
                 self._watch(host, self._record(host, one), volumes=not one.options.keep_volumes)
                 self._make_networks(host, one, defined)
-            self._side_by_side([lambda host=host, one=one: self._make(host, one) for host, one in wanted])  # type: ignore[misc]
+            side_by_side([partial(self._make, host, one) for host, one in wanted])
         except BaseException:
-            for host, one in wanted:
-                self._abandon(host, one)
+            side_by_side([partial(self._abandon, host, one) for host, one in wanted])
             raise
         return [Instance(one.spec, self._record(host, one)) for host, one in wanted]
 
@@ -100,7 +96,10 @@ class DockerSite(Site):
             if base is not None:
                 image = snapshots.find(host.client, self.scenario, base)
                 if image is None:
-                    raise DriverFailed(f"{spec.name}: the snapshot {base.key!r} no longer exists")
+                    raise DriverFailed(
+                        f"{spec.name}: the snapshot {base.key!r} no longer exists",
+                        hint="`harness snapshot list` shows those there are",
+                    )
             else:
                 with self.aside():
                     image = images.resolve(host.client, spec, options, self.scenario, found=found)
@@ -155,20 +154,18 @@ class DockerSite(Site):
         return group
 
     def _watch(self, host: Host, record: InstanceRecord, *, volumes: bool) -> None:
-        if self.keep:
-            return
-        with self._lock:
-            if self._watcher is None:
-                self._watcher = watcher.start()
-            self._made[record.id] = (host, volumes)
-            watcher.tell(self._watcher, record)
+        if not self.keep:
+            self._unkept.add(record.id, partial(self._withdraw, host, record.id, volumes=volumes), [record])
+
+    def _withdraw(self, host: Host, name: str, *, volumes: bool) -> None:
+        with self._explained(host, name):
+            self._remove(host, name, volumes=volumes)
+            remains.remove_images(host.client, str(self.run), self.scenario.project)
 
     def _abandon(self, host: Host, wanted: Wanted) -> None:
-        try:
-            with self._explained(host, wanted.spec.name):
-                self._remove(host, wanted.name, volumes=not wanted.options.keep_volumes)
-        except HarnessError:
-            pass  # what is left is found by its labels; the first error tells more
+        # What is left is found by its labels; the first error tells more.
+        with suppress(HarnessError), self._explained(host, wanted.spec.name):
+            self._remove(host, wanted.name, volumes=not wanted.options.keep_volumes)
 
     def adopt(self, spec: PlatformSpec, record: InstanceRecord) -> Instance:
         host = self._host(spec)
@@ -179,7 +176,10 @@ class DockerSite(Site):
         self._join(host, told.get(labels.NETWORK, ""))
         found = labels.record(told, record.id, row["State"]["Status"], host.address.url, kind="container")
         if found is None:
-            raise InstanceGone(f"{spec.name}: the container {record.id} is not of the harness")
+            raise InstanceGone(
+                f"{spec.name}: the container {record.id} is not of the harness",
+                hint="somebody else has taken its name: docker rename, or docker rm",
+            )
         return Instance(spec, found)
 
     @staticmethod
@@ -233,7 +233,7 @@ class DockerSite(Site):
     def _remove(self, host: Host, name: str, *, volumes: bool) -> None:
         remains.remove_container(host.client, name, volumes=volumes)
         remains.remove_keys(name)
-        self._made.pop(name, None)
+        self._unkept.forget(name)
         with host.lock:
             if host.group and networks.remove(host.client, host.group):
                 host.group = ""
@@ -373,33 +373,14 @@ class DockerSite(Site):
         with refusals.explained(name, host.address):
             yield
 
-    @staticmethod
-    def _side_by_side(actions: Sequence[Callable[[], None]]) -> None:
-        if len(actions) == 1:
-            actions[0]()
-            return
-        with ThreadPoolExecutor(max_workers=_SIDE_BY_SIDE) as pool:
-            futures = [pool.submit(action) for action in actions]
-        for future in futures:
-            future.result()
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Instances go by `destroy`; what is not kept goes with its site."""
-        with self._lock:
-            waiting, self._watcher = self._watcher, None
-            hosts, self._hosts = self._hosts, {}
-            made, self._made = self._made, {}
-        failed = False
-        for name, (host, volumes) in made.items():
-            try:
-                with self._explained(host, name):
-                    self._remove(host, name, volumes=volumes)
-                    remains.remove_images(host.client, str(self.run), self.scenario.project)
-            except HarnessError:
-                failed = True
-        for host in hosts.values():
-            host.client.close()
-        if waiting is not None:
-            watcher.release(waiting, done=not failed)
+        try:
+            self._unkept.remove()
+        finally:
+            with self._lock:
+                hosts, self._hosts = self._hosts, {}
+            for host in hosts.values():
+                host.client.close()

@@ -34,7 +34,7 @@ class Verdict(StrictModel):
     created: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Choice:
     kind: Kind
     why: str = ""

@@ -30,7 +30,7 @@ def metadata(label: str) -> Element:
     return element("metadata", element(f"{{{METADATA}}}instance", text=label))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Owner:
     """Whom QEMU runs as under the system's libvirtd (https://libvirt.org/drvqemu.html#driver-security-features).
 
@@ -46,7 +46,7 @@ class Owner:
         return element("seclabel", label, type_="static", model="dac", relabel="yes" if self.relabel else "no")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Disk:
     """`backing`: the file below it and that one's format, told so that libvirt need not look."""
 
@@ -77,7 +77,7 @@ def _source(path: Path, owned: bool) -> Element:
     return element("source", *leave, file=str(path))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Interface:
     """`user`: QEMU's own network behind this host, without any privilege; else a network or bridge of the host's."""
 
@@ -96,7 +96,7 @@ class Interface:
         return element("interface", *children, type_=self.kind)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Port:
     """A virtio-serial port of the guest (`/dev/virtio-ports/NAME`) and the Unix socket that QEMU listens on for it."""
 
@@ -108,7 +108,7 @@ class Port:
         return element("channel", source, element("target", type_="virtio", name=self.name), type_="unix")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Share:
     """A folder of the host that the guest mounts by its tag (9p: any QEMU has it, and it needs no daemon)."""
 
@@ -123,7 +123,7 @@ class Share:
         return element("filesystem", *children, type_="mount", accessmode="passthrough")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Boot:
     """By its kernel, or by the boot loader on its disk. `variables`: where UEFI keeps the guest's own."""
 
@@ -150,7 +150,7 @@ class Boot:
         return (element("boot", dev="hd"),)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Domain:
     """`memory` in MiB. `cpu_without`: features that its processor is not to have, by libvirt's names. `console`: the
     file that the serial console is written to. `generation`: another UUID for each guest that goes on from one

@@ -16,7 +16,7 @@ UP = ("running", "degraded")
 _UNFIT = 97
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mount:
     """A share: by its tag, at a path of the guest."""
 

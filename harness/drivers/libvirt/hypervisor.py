@@ -74,7 +74,7 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Hypervisor:
     """A libvirt daemon that has been reached. `connection` is libvirt's own, safe to share between threads."""
 

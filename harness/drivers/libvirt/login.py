@@ -64,7 +64,9 @@ def way(
     if options.network == "user":
         return _LOOPBACK, forward(domain, port)
     if options.network == "none":
-        raise DriverFailed(f"{instance.name}: there is no way to its sshd: it has `network: none`")
+        raise DriverFailed(
+            f"{instance.name}: there is no way to its sshd: it has `network: none`", hint="`network: user` has one"
+        )
     if options.network == "private":
         network = networks.find(host, label.network)
         known = {place.mac: place.address for place in networks.places(network)} if network is not None else {}

@@ -31,7 +31,7 @@ five levels of page tables: a quarter of a boot."""
 _CONSOLES = {"x86_64": "ttyS0", "aarch64": "ttyAMA0"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wanted:
     """One domain. `directory`: the scenario's folder, where relative paths begin."""
 
@@ -185,7 +185,10 @@ def shared_folders(spec: PlatformSpec, directory: Path) -> list[tuple[Path, str,
         source, *rest = share.split(":")
         path = Path(os.path.normpath(directory / Path(source).expanduser()))
         if not path.is_dir():
-            raise DriverFailed(f"{spec.name}: the share {share!r} names no folder: {path}")
+            raise DriverFailed(
+                f"{spec.name}: the share {share!r} names no folder: {path}",
+                hint="SOURCE:/TARGET[:ro|rw], and SOURCE from the scenario's folder",
+            )
         target = next((part for part in rest if part.startswith("/")), str(path))
         found.append((path, os.path.normpath(target), rest[-1:] != ["rw"]))
     return found

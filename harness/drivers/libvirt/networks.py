@@ -22,7 +22,7 @@ _POOL = ipaddress.ip_network("10.192.0.0/11")
 """Each run's network takes 256 addresses of these."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Place:
     """A platform's own on the network."""
 
@@ -31,7 +31,7 @@ class Place:
     address: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Network:
     """A bridge with NAT behind this host; dnsmasq gives the addresses and knows the names."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.cache import cache_dir
 from harness.drivers import versions
-from harness.drivers.base import ScenarioRef, Snapshot, is_automatic
+from harness.drivers.base import ScenarioRef, Snapshot
 from harness.drivers.disks import shelf as disk_shelf
 from harness.drivers.libvirt import labels, snapshots
 from harness.drivers.libvirt.snapshots import Manifest, Saved
@@ -70,26 +70,12 @@ def listed(scenario: ScenarioRef) -> list[Snapshot]:
     used: dict[str, list[str]] = {}
     for label in labels.living():
         used.setdefault(label.state, []).append(label.id)
-    found = []
-    for folder in home().iterdir() if home().is_dir() else ():
-        saved = _read(folder.name)
-        if saved is None:
-            continue
-        manifest = saved.manifest
-        own = (manifest.project, manifest.scenario) == (str(scenario.project), scenario.name)
-        if own or is_automatic(manifest.key):
-            found.append(described(manifest, used.get(str(saved.folder), ())))
+    saved = [one for folder in versions.folders(home()) if (one := _read(folder.name)) is not None]
+    found = [
+        described(one.manifest, used.get(str(one.folder), ())) for one in saved if one.manifest.is_listed(scenario)
+    ]
     return sorted(found, key=lambda snapshot: snapshot.created)
 
 
 def described(manifest: Manifest, used: Sequence[str] = ()) -> Snapshot:
-    return Snapshot(
-        driver="libvirt",
-        key=manifest.key,
-        platform=manifest.platform,
-        created=manifest.created,
-        size=manifest.size,
-        missing=manifest.missing,
-        digest=manifest.digest,
-        used=tuple(used),
-    )
+    return manifest.snapshot("libvirt", missing=manifest.missing, digest=manifest.digest, used=used)

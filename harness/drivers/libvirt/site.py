@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +15,6 @@ from typing import Any
 
 from harness.cache import cache_dir
 from harness.deadline import Deadline
-from harness.drivers import watcher
 from harness.drivers.base import (
     Driver,
     Instance,
@@ -54,14 +51,14 @@ from harness.drivers.libvirt.hypervisor import Hypervisor
 from harness.drivers.libvirt.labels import Label
 from harness.drivers.libvirt.machine import Wanted
 from harness.drivers.libvirt.snapshots import Saved
+from harness.drivers.parallel import side_by_side
+from harness.drivers.unkept import Unkept
 from harness.errors import DriverFailed, HarnessError
 from harness.models.disk import DiskImage
 from harness.models.endpoint import Endpoint, Serial
 
-_SIDE_BY_SIDE = 8
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Found:
     """An instance as it is now. `domain` is libvirt's own."""
 
@@ -75,9 +72,7 @@ class LibvirtSite(Site):
         super().__init__(driver, scenario, run, keep=keep)
         self._hosts: dict[str, Hypervisor] = {}
         self._lock = threading.Lock()
-        self._watcher: subprocess.Popen[bytes] | None = None
-        self._made: dict[str, tuple[Hypervisor, str]] = {}
-        """What of this site is not kept: where it lives, and its network."""
+        self._unkept = Unkept()
 
     def create(self, specs: Sequence[PlatformSpec], bases: Mapping[str, Snapshot]) -> list[Instance]:
         wanted = [(self._host(spec), self._wanted(spec)) for spec in specs]
@@ -89,7 +84,7 @@ class LibvirtSite(Site):
                     self._watch(host, one.label)
                 labels.make_folders(one.label)
             self._join_networks(wanted)
-            self._side_by_side([partial(self._make, host, one, bases.get(one.spec.name)) for host, one in wanted])
+            side_by_side([partial(self._make, host, one, bases.get(one.spec.name)) for host, one in wanted])
         except OSError as error:
             self._abandon(wanted)
             raise hypervisor.failure("", f"{error.strerror or error}: {error.filename}") from error
@@ -194,16 +189,12 @@ class LibvirtSite(Site):
 
     def _watch(self, host: Hypervisor, label: Label) -> None:
         """What shall go with this process, however that ends."""
-        with self._lock:
-            if self._watcher is None:
-                self._watcher = watcher.start()
-            self._made[label.id] = (host, label.network)
-            watcher.tell(self._watcher, labels.record(label, "running"))
+        remove = partial(self._remove, host, label.id, label.network)
+        self._unkept.add(label.id, remove, [labels.record(label, "running")])
 
     def _abandon(self, wanted: Sequence[tuple[Hypervisor, Wanted]]) -> None:
-        for host, one in wanted:
-            with suppress(HarnessError):  # what is left is found by its labels; the first error tells more
-                self._remove(host, one.label.id, one.label.network)
+        with suppress(HarnessError):  # what is left is found by its labels; the first error tells more
+            side_by_side([partial(self._remove, host, one.label.id, one.label.network) for host, one in wanted])
 
     def adopt(self, spec: PlatformSpec, record: InstanceRecord) -> Instance:
         instance = Instance(spec, record)
@@ -310,8 +301,7 @@ class LibvirtSite(Site):
     def _remove(self, host: Hypervisor, identifier: str, network: str) -> None:
         with hypervisor.explained(""):
             remains.remove(host, identifier, network)
-        with self._lock:
-            self._made.pop(identifier, None)
+        self._unkept.forget(identifier)
 
     def start(self, instance: Instance) -> None:
         with self._on(instance) as found:
@@ -372,28 +362,14 @@ class LibvirtSite(Site):
             domain, label = readiness.look_up(host, instance)
             yield Found(host, domain, label)
 
-    @staticmethod
-    def _side_by_side(actions: Sequence[Callable[[], None]]) -> None:
-        with ThreadPoolExecutor(max_workers=_SIDE_BY_SIDE) as pool:
-            futures = [pool.submit(action) for action in actions]
-        for future in futures:
-            future.result()
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Instances go by `destroy`; what is not kept goes with its site."""
-        with self._lock:
-            waiting, self._watcher = self._watcher, None
-            hosts, self._hosts = self._hosts, {}
-            made = dict(self._made)
-        failed = False
-        for identifier, (host, network) in made.items():
-            try:
-                self._remove(host, identifier, network)
-            except HarnessError:
-                failed = True
-        for host in hosts.values():
-            host.close()
-        if waiting is not None:
-            watcher.release(waiting, done=not failed)
+        try:
+            self._unkept.remove()
+        finally:
+            with self._lock:
+                hosts, self._hosts = self._hosts, {}
+            for host in hosts.values():
+                host.close()

@@ -22,6 +22,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.connections import open_connection
+from harness.drivers import manifests
 from harness.drivers.libvirt import memory, readiness, storage
 from harness.drivers.libvirt.domain import Domain
 from harness.drivers.libvirt.hypervisor import Hypervisor
@@ -30,7 +31,6 @@ from harness.drivers.libvirt.memory import NotKept
 from harness.drivers.trees import space_taken
 from harness.models.disk import DiskImage
 from harness.models.endpoint import Endpoint
-from harness.models.serde import StrictModel
 
 _FORMAT = 1
 _MANIFEST = "manifest.json"
@@ -38,16 +38,9 @@ _MEMORY = "memory"
 _SYNC_SECONDS = 60.0
 
 
-class Manifest(StrictModel):
+class Manifest(manifests.Manifest):
     """`fingerprint`: of the machine that its memory fits into. `files`: size in bytes and time of change in ns."""
 
-    key: str
-    platform: str
-    project: str
-    scenario: str
-    created: float
-    size: int
-    """Bytes that it takes on this machine's disk."""
     fingerprint: str
     image: DiskImage
     without_memory: str = ""
@@ -64,7 +57,7 @@ class Manifest(StrictModel):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Saved:
     """One that has been published."""
 

@@ -24,7 +24,7 @@ class Cgroups:
     mounts: list[tuple[str, str, str]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Hierarchy:
     path: str
     """Where it is mounted."""

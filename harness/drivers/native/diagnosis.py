@@ -23,6 +23,11 @@ from harness.sandbox.chroot import IN_A_CHROOT
 from harness.sandbox.command import program
 
 _IN_CONTAINER = "start the container with --cap-add SYS_ADMIN --security-opt seccomp=unconfined"
+_AS_A_USER = (
+    "start the container with --security-opt seccomp=unconfined --security-opt systempaths=unconfined "
+    "(Podman: --security-opt unmask=ALL in place of the latter), or run as root there"
+)
+"""A user name space may mount /proc only where no part of the container's own is masked (mount_namespaces(7))."""
 _APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 _CLONE = Path("/proc/sys/kernel/unprivileged_userns_clone")
 _MOST = Path("/proc/sys/user/max_user_namespaces")
@@ -122,6 +127,8 @@ def cure(words: str) -> str:
         return _ids_cure()
     if "No space left" in words and "name space" in words:
         return "the limit of name spaces is reached: see /proc/sys/user/max_*_namespaces"
+    if os.geteuid() != 0 and (in_container() or "mount proc" in words):
+        return _AS_A_USER
     if in_container() or not _holds_sys_admin():
         return _IN_CONTAINER
     return "see `harness doctor` for what this machine allows"
@@ -144,7 +151,10 @@ def check_options(spec: PlatformSpec, options: NativeOptions) -> None:
         raise DriverFailed(f"{spec.name}: a sandbox is Linux, not {spec.os}", hint="use another driver")
     machine = os.uname().machine
     if spec.arch not in (None, machine, {"x86_64": "amd64", "aarch64": "arm64"}.get(machine)):
-        raise DriverFailed(f"{spec.name}: a sandbox has this machine's own architecture, {machine}, not {spec.arch}")
+        raise DriverFailed(
+            f"{spec.name}: a sandbox has this machine's own architecture, {machine}, not {spec.arch}",
+            hint="`driver: libvirt` emulates others, or name a machine that has it: `driver: ssh`",
+        )
     if options.init == "systemd" and spec.image is None:
         raise DriverFailed(
             f"{spec.name}: `init: systemd` needs an image",

@@ -23,7 +23,7 @@ COUNT = 65536
 Range = tuple[int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class UserMap:
     """Ranges of (inside, outside, count). `helper`: written by newuidmap and newgidmap. `single`: only root inside."""
 

@@ -43,7 +43,7 @@ class Label(Ownership):
     environment: dict[str, str] = Field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Living:
     """A process, told from a later one with the same id by its start time (clock ticks since boot)."""
 
@@ -51,7 +51,7 @@ class Living:
     start_time: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Found:
     """A sandbox: its label, its supervisor, and what it runs: `init` is None while it is stopped."""
 

@@ -30,7 +30,7 @@ OTHERS = (
 _LARGEST_COPY = 16 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Mount:
     """A mount that can be seen, as /proc/self/mountinfo tells of it (proc(5))."""
 

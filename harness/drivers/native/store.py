@@ -23,23 +23,16 @@ from urllib.parse import quote, unquote
 from pydantic import ValidationError
 
 from harness.cache import cache_dir
-from harness.drivers import versions
-from harness.drivers.base import ScenarioRef, Snapshot, is_automatic
+from harness.drivers import manifests, versions
+from harness.drivers.base import ScenarioRef, Snapshot
 from harness.drivers.native import labels, remains
 from harness.drivers.trees import tree_digest
 from harness.errors import DriverFailed
-from harness.models.serde import StrictModel
 
 _ROOT, _PLAIN = "root", "plain"
 
 
-class Manifest(StrictModel):
-    key: str
-    platform: str
-    project: str
-    scenario: str
-    created: float
-    size: int
+class Manifest(manifests.Manifest):
     image: str
     rootless: bool
     missing: list[str]
@@ -47,7 +40,7 @@ class Manifest(StrictModel):
     """Of the layers, as `trees.tree_digest` has it; empty in those of before it was written down."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Version:
     folder: Path
     manifest: Manifest
@@ -144,15 +137,10 @@ def listed(scenario: ScenarioRef) -> list[Snapshot]:
     for living in labels.find():
         for base in living.label.bases:
             used.setdefault(base, []).append(living.label.id)
-    found = []
-    for folder in home().iterdir() if home().is_dir() else []:
-        version = _read(folder)
-        if version is None:
-            continue
-        manifest = version.manifest
-        own = (manifest.project, manifest.scenario) == (str(scenario.project), scenario.name)
-        if own or is_automatic(manifest.key):
-            found.append(described(manifest, used.get(str(version.folder), ())))
+    saved = [version for folder in versions.folders(home()) if (version := _read(folder)) is not None]
+    found = [
+        described(one.manifest, used.get(str(one.folder), ())) for one in saved if one.manifest.is_listed(scenario)
+    ]
     return sorted(found, key=lambda snapshot: snapshot.created)
 
 
@@ -164,18 +152,9 @@ def find(name: str) -> Snapshot | None:
 
 def images() -> list[str]:
     """The root file systems that snapshots lie on."""
-    versions = [_read(folder) for folder in home().iterdir()] if home().is_dir() else []
-    return [version.manifest.image for version in versions if version is not None and version.manifest.image]
+    saved = [_read(folder) for folder in versions.folders(home())]
+    return [version.manifest.image for version in saved if version is not None and version.manifest.image]
 
 
 def described(manifest: Manifest, used: Sequence[str] = ()) -> Snapshot:
-    return Snapshot(
-        driver="native",
-        key=manifest.key,
-        platform=manifest.platform,
-        created=manifest.created,
-        size=manifest.size,
-        missing=tuple(manifest.missing),
-        digest=manifest.digest,
-        used=tuple(used),
-    )
+    return manifest.snapshot("native", missing=manifest.missing, digest=manifest.digest, used=used)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from harness.errors import DriverFailed, Locked
 
 
 class Claim(Ownership):
-    """A machine in use. `pid` and `started` (Unix seconds) are those of the process that took it."""
+    """A machine in use. `pid` and `started` (as `_started` tells it) are those of the process that took it."""
 
     id: str
     place: str
@@ -34,8 +35,16 @@ class Claim(Ownership):
         if self.kept:
             return False
         with contextlib.suppress(psutil.Error):
-            return abs(psutil.Process(self.pid).create_time() - self.started) > 1
+            return abs(_started(self.pid) - self.started) > 1.5
         return True
+
+
+def _started(pid: int) -> float:
+    """Seconds; on Linux since boot, for there a process's Unix time goes with a clock that is set. Raises psutil.Error.
+
+    The kernel's own time of booting, in whole seconds, may move by one."""
+    began = psutil.Process(pid).create_time()
+    return began - psutil.boot_time() if sys.platform == "linux" else began
 
 
 def identify(address: str, port: int | None, jump: str | None) -> str:
@@ -57,7 +66,7 @@ def claim(
         run=str(run),
         kept=kept,
         pid=os.getpid(),
-        started=psutil.Process().create_time(),
+        started=_started(os.getpid()),
         created=now,
     )
     try:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from harness.models.serde import StrictModel
 
@@ -46,3 +47,10 @@ class SshOptions(StrictModel):
     """Added to the environment of every command."""
     allow_reboot: bool = False
     """Whether the harness may restart the machine."""
+
+    @field_validator("address")
+    @classmethod
+    def _a_host_alone(cls, value: str | None) -> str | None:
+        if value is not None and ("@" in value or re.fullmatch(r"(\[.*\]|[^:]+):\d*", value)):
+            raise ValueError("should be the host alone: `user` and `port` are keys of their own")
+        return value[1:-1] if value is not None and re.fullmatch(r"\[.*:.*\]", value) else value

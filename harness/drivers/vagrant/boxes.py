@@ -41,7 +41,7 @@ _USER = "vagrant"
 _ID = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Box:
     """As a Vagrantfile names it. `kvm`: whether its kernel runs on this machine's KVM."""
 

@@ -24,7 +24,7 @@ sudo -n sh -c 'umask 077; mkdir -p ~root/.ssh; printf "%s\\n" "$1" >>~root/.ssh/
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Way:
     """Of `vagrant ssh-config`."""
 

@@ -18,7 +18,7 @@ from harness.drivers.vagrant.vagrantfile import Wanted
 from harness.errors import DriverFailed, HarnessError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shared:
     """What all machines of one Vagrantfile have in common."""
 
@@ -29,7 +29,7 @@ class Shared:
     provision: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """One Vagrantfile to be."""
 

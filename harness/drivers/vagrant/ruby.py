@@ -14,14 +14,14 @@ Value = None | bool | int | float | str | Sequence["Value"] | Mapping[str, "Valu
 """As in YAML; the keys of a mapping are symbols in Ruby."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Symbol:
     """`:id`: a name that Vagrant knows."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Statement:
     """`path = arguments[0]` where `assigns`, else `path arguments..., key: value...`."""
 

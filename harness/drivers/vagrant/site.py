@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from types import TracebackType
 
 from harness.connections import open_connection
 from harness.deadline import Deadline
-from harness.drivers import images, watcher
+from harness.drivers import images
 from harness.drivers.answering import restart
 from harness.drivers.base import (
     Driver,
@@ -24,6 +24,7 @@ from harness.drivers.base import (
     Site,
     Snapshot,
 )
+from harness.drivers.unkept import Unkept
 from harness.drivers.vagrant import login, planning, projects, remains, snapshots
 from harness.drivers.vagrant.command import Vagrant
 from harness.drivers.vagrant.options import VagrantOptions
@@ -32,6 +33,7 @@ from harness.drivers.vagrant.projects import Machine, Project
 from harness.errors import DriverFailed, HarnessError, InstanceGone
 from harness.models.endpoint import Ssh
 
+_BACK_DOOR_SECONDS = 30.0
 _CLOCK = """
 PATH=$PATH:/usr/sbin:/sbin
 if [ "$(id -u)" = 0 ]; then date -u -s "@$1"; else sudo -n date -u -s "@$1"; fi >/dev/null
@@ -43,11 +45,12 @@ class VagrantSite(Site):
 
     def __init__(self, driver: Driver, scenario: ScenarioRef, run: RunId, *, keep: bool) -> None:
         super().__init__(driver, scenario, run, keep=keep)
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
         self._clients: dict[str, Vagrant] = {}
-        self._making: dict[str, Project] = {}
-        """Those of which a machine may exist that nobody keeps."""
-        self._watcher: subprocess.Popen[bytes] | None = None
+        self._unkept = Unkept()
+        """Projects of which a machine may exist that nobody keeps, or not yet."""
+        self._ways: dict[str, Ssh] = {}
+        """By instance, as each was reached last."""
 
     def create(self, specs: Sequence[PlatformSpec], bases: Mapping[str, Snapshot]) -> list[Instance]:
         if bases:
@@ -69,7 +72,8 @@ class VagrantSite(Site):
                     self._abandon(project)
             raise
         if self.keep:
-            self._making.clear()
+            for project in made:
+                self._unkept.forget(project.name)
         records = {
             machine.platform: project.record(machine, "running") for project in made for machine in project.machines
         }
@@ -79,12 +83,8 @@ class VagrantSite(Site):
         with projects.locked():
             project = plan.project(projects.free_name(self.scenario, self.run), kept=self.keep)
             projects.announce(project, plan.text(project.name))
-        with self._lock:
-            self._making[project.name] = project
-            if not self.keep:
-                self._watcher = self._watcher or watcher.start()
-                for machine in project.machines:
-                    watcher.tell(self._watcher, project.record(machine, "planned"))
+        watched = [] if self.keep else [project.record(machine, "planned") for machine in project.machines]
+        self._unkept.add(project.name, partial(remains.destroy, project, project.machines), watched)
         return project
 
     def _bring_up(self, project: Project, plan: Plan) -> None:
@@ -95,9 +95,8 @@ class VagrantSite(Site):
             client.bring_up(machines, plan.provider, provision=plan.provision)
 
     def _abandon(self, project: Project) -> None:
-        with self._lock:
-            remains.destroy(project, project.machines)
-            self._making.pop(project.name, None)
+        remains.destroy(project, project.machines)
+        self._unkept.forget(project.name)
 
     def _client(self, project: Project, *, parallel: bool = True) -> Vagrant:
         with self._lock:
@@ -118,13 +117,18 @@ class VagrantSite(Site):
         project, machine = self._of(instance)
         found = login.way(self._client(project), machine.machine, instance.name, deadline)
         known_hosts = project.folder / f"known_hosts-{machine.platform}"
-        return login.reach(found, known_hosts, instance.name, _options(instance.spec), deadline)
+        way = login.reach(found, known_hosts, instance.name, _options(instance.spec), deadline)
+        self._ways[instance.record.id] = way
+        return way
 
     def destroy(self, instance: Instance) -> None:
         found = projects.of_instance(instance.record.id)
         if found is not None:
             with _named(instance.name):
                 remains.destroy(found[0], [found[1]])
+
+    def back_door(self, instance: Instance) -> Ssh:
+        return self._ways.get(instance.record.id) or self.wait_ready(instance, Deadline(_BACK_DOOR_SECONDS))
 
     def start(self, instance: Instance) -> None:
         with self._on(instance) as (client, machine):
@@ -202,18 +206,9 @@ class VagrantSite(Site):
         """Instances go by `destroy`; what is not kept goes with its site."""
         for client in list(self._clients.values()):
             client.stop()
+        self._unkept.remove()
         with self._lock:
-            waiting, self._watcher = self._watcher, None
-            doomed, self._making = self._making, {}
             self._clients.clear()
-            failed = False
-            for project in doomed.values():
-                try:
-                    remains.destroy(project, project.machines)
-                except HarnessError:
-                    failed = True
-        if waiting is not None:
-            watcher.release(waiting, done=not failed)
 
 
 def _options(spec: PlatformSpec) -> VagrantOptions:

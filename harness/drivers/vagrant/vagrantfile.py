@@ -20,7 +20,7 @@ _NOT_SETTINGS = ("synced_folder", "cachier")
 """Molecule's flags among `config_options`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Wanted:
     """One machine. `box` and `version` are what was decided on; `kvm`: whether guests of this machine run on KVM."""
 

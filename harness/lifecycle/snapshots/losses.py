@@ -28,7 +28,7 @@ _TOLD = 8
 """Names of one platform."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seen:
     """What there is on a platform: processes by id, and the entries of the folders that a snapshot leaves out."""
 

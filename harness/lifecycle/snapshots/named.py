@@ -27,7 +27,7 @@ _SECONDS = 600.0
 Tell = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kept:
     """A scenario's kept platforms, under its lock."""
 

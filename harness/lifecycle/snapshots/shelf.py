@@ -64,7 +64,7 @@ class SnapshotSet(StrictModel):
         return tuple(part.platform for part in self.parts)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Planned:
     """This run goes on from the snapshots under `key`: from `found`, or from those that it will make itself."""
 

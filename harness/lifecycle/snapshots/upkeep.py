@@ -20,7 +20,7 @@ _KEPT = 3
 Sites = Callable[[str], Site]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shelved:
     """A set as it is now. `fault`: why no run will use it; `used`: by these instances."""
 

@@ -20,7 +20,7 @@ ATTEMPTS = 3
 """Runs, the first included, of which the best must keep a limit of time, and the median reach a factor."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Asked:
     baseline: bool
     factor: float | None

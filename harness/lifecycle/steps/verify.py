@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 from harness.deadline import Deadline
@@ -11,6 +12,9 @@ from harness.lifecycle.steps.converge import checked_plan, last_result
 from harness.models.plan import Plan
 from harness.models.verification import AnsibleFolders, VerifyHost, VerifyJob, VerifyOutcome
 from harness.plan.slice import host_variables
+
+_REASONS = 3
+"""Reasons that are told of checks that were all skipped."""
 
 
 def verify(context: Context) -> None:
@@ -61,12 +65,24 @@ def _judge(context: Context, outcome: VerifyOutcome) -> None:
         total = outcome.tests_run + outcome.errors
         raise StepFailed(f"{broken} of {total} checks failed", outcome="failed")
     if outcome.tests_run == 0:
-        reason = f"all {outcome.skipped} were skipped" if outcome.skipped else "there are no tests"
-        raise StepFailed(
-            f"nothing was tested: {reason}\nhint: write tests into verifier.directory, name expected outcomes, "
-            "or set verifier.derive_from_plan",
-            outcome="failed",
-        )
+        chosen = context.pytest_arguments
+        reason = f"all {outcome.skipped} were skipped{_why(outcome)}" if outcome.skipped else "there are no tests"
+        hint = "write tests into verifier.directory, name expected outcomes, or set verifier.derive_from_plan"
+        if context.scenario.provisioner.plan is None:  # one of Molecule's
+            hint = "write tests into verifier.directory"
+        elif context.scenario.verifier.derive_from_plan and not outcome.skipped:
+            reason = "there are no tests, and nothing that the plan did is sure to be there still"
+            hint = "write tests into verifier.directory, or name expected outcomes (docs/verify.md)"
+        if chosen and not outcome.skipped:
+            reason = f"`{shlex.join(chosen)}` leaves no test and no check"
+            hint = "it chooses among tests and checks alike; verify.log of a run without it has all their names"
+        raise StepFailed(f"nothing was tested: {reason}\nhint: {hint}", outcome="failed")
+
+
+def _why(outcome: VerifyOutcome) -> str:
+    checks = [*outcome.suite, *(check for task in outcome.task_validations for check in task.checks)]
+    reasons = dict.fromkeys(check.message for check in checks if check.outcome == "skipped" and check.message)
+    return f" ({'; '.join(list(reasons)[:_REASONS])})" if reasons else ""
 
 
 def job_of(context: Context) -> VerifyJob:

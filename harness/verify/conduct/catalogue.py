@@ -13,7 +13,7 @@ Level = Literal["cheap", "full"]
 SECOND_RUN = "second-run"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CheckKind:
     """`level`: cheap ones are made in every run."""
 

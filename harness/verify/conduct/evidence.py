@@ -11,7 +11,7 @@ from harness.models.results import HostExecutionResult
 from harness.models.runner import Payload, TaskRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Finding:
     """One thing that should not be. `check` is its kind's id; `observed` in words, whole: what was seen and where."""
 
@@ -21,7 +21,7 @@ class Finding:
     observed: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Tree:
     """All files of a machine; or, where its driver knows them, those that were `written` since it was made."""
 
@@ -50,10 +50,14 @@ class Evidence:
     """Before and after, where all files were asked for."""
     part: str = ""
     """Which run of the plan it was, where it was not the first: `second-run`."""
+    overran: Collection[str] = ()
+    """Tasks that ended after their `timeout` in the first run."""
     unseen: str = ""
     """Why there is no look at the machine."""
     alone: bool = True
     """Nothing but the runner changes the machine by itself: no init system, no network of others, no fault."""
+    clock_set: bool = False
+    """A fault has set the machine's clock during the run."""
     binary_leaks: tuple[str, ...] = ()
     """Names of secrets whose values stand in the binary."""
     file_leaks: tuple[str, ...] = ()

@@ -38,7 +38,7 @@ class Explained:
             self._homes.update(str(args[name]) for name in ("name", "user", "home") if args.get(name) is not None)
         for own in deed.paths or ():
             self._named.add(own)
-            if deed.turn.module == "file" or args.get("directory_mode") is not None:
+            if deed.makes_parents:
                 self._parents.update(_above(own))
             if truth(args.get("recurse")) or args.get("state") == "absent" or truth(args.get("remote_src")):
                 self._below.append(own.rstrip("/") + "/")

@@ -63,6 +63,8 @@ def _cannot(check: str, evidence: Evidence, trouble: str | None) -> str | None:
         return "the runner tells its results by a report of its own, over the network"
     if check in ("times", "exit-status") and not evidence.endings:
         return "no binary ran there: Ansible keeps its own time, and its own status"
+    if check == "times" and evidence.clock_set:
+        return "a fault has set its clock"
     if check not in OF_MACHINE:
         return None
     if evidence.before is None or evidence.after is None or (check == "tree" and evidence.trees is None):

@@ -81,7 +81,7 @@ def path_of(value: object, variables: Variables) -> str | None:
     return posixpath.normpath(text) if text.startswith("/") and "\0" not in text else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Deed:
     """What a task that ran may have done. `paths`: those it names; None where it may be any (opaque, or not known).
     `changed`: it changed something, or may have."""
@@ -110,8 +110,14 @@ class Deed:
         args = self.turn.task.args
         if path.startswith(own.rstrip("/") + "/"):
             return truth(args.get("recurse")) or args.get("state") == "absent" or truth(args.get("remote_src"))
-        makes_parents = self.turn.module == "file" or args.get("directory_mode") is not None
-        return makes_parents and own.startswith(path.rstrip("/") + "/")
+        return self.makes_parents and own.startswith(path.rstrip("/") + "/")
+
+    @property
+    def makes_parents(self) -> bool:
+        """Whether folders that are missing above its paths may be made by it."""
+        args = self.turn.task.args
+        into = any(str(args.get(name) or "").endswith("/") for name in PATHS.get(self.turn.module, ()))
+        return self.turn.module in ("file", "lineinfile") or into or args.get("directory_mode") is not None
 
 
 def _related(one: str, other: str) -> bool:

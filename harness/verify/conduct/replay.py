@@ -13,7 +13,7 @@ from harness.verify.conduct.evidence import Evidence
 from harness.verify.conduct.expressions import Result, Unknown, Variables
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Turn:
     """One record of a task of the payload, and what was known when it ran. `variables` has the task's own, too."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from harness.machine import Entry, Machine, differences
@@ -9,6 +10,7 @@ from harness.verify.conduct.evidence import Evidence, Finding
 from harness.verify.conduct.expressions import Unknown
 from harness.verify.conduct.named import PATHS, Deed, deeds, truth
 
+_OCTAL = re.compile("[0-7]{3,4}")
 _GRAIN = 1.5
 """Seconds: a file that was changed so shortly before the run may have the same times after another change."""
 
@@ -27,6 +29,8 @@ def traces(evidence: Evidence) -> Iterator[Finding]:
                 yield from _as_made(deed, doers, evidence.before, evidence.after)
         elif not deed.changed and evidence.alone:
             yield from _left_some(deed, doers, evidence.before, evidence.after)
+    if evidence.result.deployment_method == "binary":
+        yield from _made_above(doers, evidence.before, evidence.after)
     yield from _artifacts(found, evidence)
 
 
@@ -92,6 +96,25 @@ def _as_made(deed: Deed, doers: Sequence[Deed], before: Machine, after: Machine)
 def _lax(args: Mapping[str, object], entry: Entry, umask: int) -> str | None:
     named = args.get("mode") is not None or args.get("directory_mode") is not None
     return None if named or not entry.mode & umask & 0o022 else f"made under umask {umask:03o}, as it names no mode"
+
+
+def _made_above(doers: Sequence[Deed], before: Machine, after: Machine) -> Iterator[Finding]:
+    """Folders that had to be made above what tasks name: others may write there only where a task says so."""
+    for path, entry in after.files.items():
+        if entry.kind != "directory" or path in before.files or path not in before.looked_for:
+            continue
+        makers = [deed for deed in doers if deed.works_on(path)]
+        if not makers or not all(deed.paths and path not in deed.paths and deed.makes_parents for deed in makers):
+            continue
+        told = _lax({}, entry, after.umask)
+        if told and not any(_lets_others_write(deed) for deed in makers):
+            yield Finding("traces", makers[0].task_id, "folders above are not writable for others", f"{path}: {entry}")
+
+
+def _lets_others_write(deed: Deed) -> bool:
+    """Whether a mode that it names does, or cannot be read here."""
+    modes = [deed.turn.task.args.get(name) for name in ("mode", "directory_mode")]
+    return any(mode is not None and (not _OCTAL.fullmatch(str(mode)) or int(str(mode), 8) & 0o022) for mode in modes)
 
 
 def _not_by(deed: Deed, entry: Entry) -> str | None:

@@ -109,6 +109,9 @@ fn spoil(task: &Task, path: &Path, changed: bool, ended: &mut Ended) {
     {
         let _ = fs::set_permissions(parent, fs::Permissions::from_mode(0o777));
     }
+    if is(Mutant::LaxParents) && changed && path.is_dir() && argument(task, "path").is_some_and(|own| own != path) {
+        let _ = fs::set_permissions(path, fs::Permissions::from_mode(0o777));
+    }
     if is(Mutant::NeverTheSame) && task.module.ends_with("template") && path.is_file() {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         append(path, &format!("# made at {}\n", now.as_nanos()));

@@ -84,6 +84,7 @@ pub enum Mutant {
     TouchesUnnamedFile,
     AddsUser,
     OpensParent,
+    LaxParents,
     RemovesNeighbour,
     NeverTheSame,
     AppendsAgain,

@@ -1,9 +1,10 @@
 //! `loop` and `loop_control`: one task, once for each item.
 
 use runner_modules::Fields;
+use runner_modules::process::rest;
 use serde_json::{Value as Json, json};
 
-use crate::task::{Ended, TaskRun, Words, rest, truth};
+use crate::task::{Ended, TaskRun, Words, truth};
 use crate::template::explain;
 
 impl TaskRun<'_> {

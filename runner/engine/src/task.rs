@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use minijinja::value::Value;
-use runner_modules::process::{self, Stopped};
+use runner_modules::process::{self, Stopped, rest};
 use runner_modules::{Args, Context, Failure, Fields, ModuleResult, short_name, users};
 use serde_json::{Value as Json, json};
 
@@ -331,19 +331,4 @@ impl TaskRun<'_> {
 /// A condition as its plan has it.
 fn plain(condition: &Json) -> String {
     condition.as_str().map_or_else(|| condition.to_string(), str::to_owned)
-}
-
-/// Waits. False when the runner was told to end meanwhile.
-pub(crate) fn rest(seconds: f64) -> bool {
-    let until = Instant::now() + Duration::from_secs_f64(seconds.max(0.0));
-    loop {
-        if process::interrupted().is_some() {
-            return false;
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return true;
-        }
-        std::thread::sleep(left.min(Duration::from_millis(50)));
-    }
 }

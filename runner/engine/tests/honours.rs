@@ -27,6 +27,7 @@ fn aliases_choices_and_requirements_name_arguments() {
             assert!(known(name) && !known(alias), "{module}: alias {alias}");
         }
         assert!(spec.choices.keys().all(&known), "{module}: choices");
+        assert!(spec.matches.keys().all(&known), "{module}: matches");
         assert!(spec.required.iter().all(|group| !group.is_empty() && group.iter().all(&known)), "{module}: required");
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::honours::{ModuleSpec, honours};
 use crate::outcome::{Failure, Fields};
 use crate::paths::expand;
+use crate::pattern::{self, Flags};
 
 /// Arguments under their own names: aliases are resolved, unknown ones refused, choices checked.
 #[derive(Debug)]
@@ -47,7 +48,20 @@ impl Args {
                 )));
             }
         }
-        Ok(Self { values, asked: None })
+        let own = Self { values, asked: None };
+        for (name, pattern) in &spec.matches {
+            let fits = pattern::compile(&format!("^(?:{pattern})$"), Flags::default()).map_err(Failure::new)?;
+            let texts = match own.value(name) {
+                Some(Value::Array(items)) => items.iter().map(text_of).collect(),
+                value => value.map(text_of).into_iter().collect::<Vec<_>>(),
+            };
+            for text in texts {
+                if !fits.is_match(&text).unwrap_or(false) {
+                    return Err(Failure::new(format!("argument {name}: '{text}' is not honoured; it takes {pattern}")));
+                }
+            }
+        }
+        Ok(own)
     }
 
     /// Answers every question with nothing and remembers the questions.

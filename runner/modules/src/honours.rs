@@ -23,6 +23,9 @@ pub struct ModuleSpec {
     pub required: Vec<Vec<String>>,
     #[serde(default)]
     pub choices: BTreeMap<String, Vec<String>>,
+    /// Regular expressions: each text that the argument holds fits one from its beginning to its end.
+    #[serde(default)]
+    pub matches: BTreeMap<String, String>,
     #[serde(default)]
     pub free_form: bool,
     #[serde(default)]
@@ -39,8 +42,11 @@ pub fn honours() -> &'static Honours {
     HONOURS.get_or_init(|| serde_json::from_str(HONOURS_JSON).expect("honours.json is checked by a test"))
 }
 
-/// The name without the collection that Ansible's own modules live in.
+/// The name without the collection that Ansible's own modules live in, or did.
 #[must_use]
 pub fn short_name(module: &str) -> &str {
+    if module == "community.general.archive" {
+        return "archive";
+    }
     module.strip_prefix("ansible.builtin.").or_else(|| module.strip_prefix("ansible.legacy.")).unwrap_or(module)
 }

@@ -2,7 +2,13 @@
 //! and return values. They know nothing of plans, conditions or templates; those are the engine's.
 
 #[cfg(unix)]
+mod accounts;
+#[cfg(unix)]
+mod addresses;
+#[cfg(unix)]
 mod apt;
+#[cfg(unix)]
+mod archive;
 pub mod args;
 #[cfg(unix)]
 mod attributes;
@@ -15,7 +21,13 @@ pub mod digest;
 #[cfg(unix)]
 mod facts;
 #[cfg(unix)]
+mod fetch;
+#[cfg(unix)]
 mod file;
+#[cfg(unix)]
+mod get_url;
+#[cfg(unix)]
+mod git;
 pub mod honours;
 #[cfg(unix)]
 mod lineinfile;
@@ -31,7 +43,11 @@ mod replace;
 mod service;
 #[cfg(unix)]
 mod stat;
+#[cfg(unix)]
+mod unarchive;
 pub mod users;
+#[cfg(unix)]
+mod wait_for;
 
 pub use args::Args;
 pub use command::split_words;
@@ -63,6 +79,20 @@ pub fn run(module: &str, args: &Args, context: &Context) -> ModuleResult {
         "systemd" | "systemd_service" => service::run_systemd(args, context),
         #[cfg(unix)]
         "stat" => stat::run(args, context),
+        #[cfg(unix)]
+        "group" => accounts::run_group(args, context),
+        #[cfg(unix)]
+        "user" => accounts::run_user(args, context),
+        #[cfg(unix)]
+        "archive" => archive::run(args, context),
+        #[cfg(unix)]
+        "get_url" => get_url::run(args, context),
+        #[cfg(unix)]
+        "git" => git::run(args, context),
+        #[cfg(unix)]
+        "unarchive" => unarchive::run(args, context),
+        #[cfg(unix)]
+        "wait_for" => wait_for::run(args, context),
         other => Err(Failure::new(format!("module '{other}' is not supported on this operating system"))),
     }
 }
@@ -85,6 +115,13 @@ pub fn survey(module: &str) -> Option<std::collections::BTreeSet<String>> {
         "service" => service::survey(&args),
         "systemd" | "systemd_service" => service::survey_systemd(&args),
         "stat" => stat::survey(&args),
+        "group" => accounts::survey_group(&args),
+        "user" => accounts::survey_user(&args),
+        "archive" => archive::survey(&args),
+        "get_url" => get_url::survey(&args),
+        "git" => git::survey(&args),
+        "unarchive" => unarchive::survey(&args),
+        "wait_for" => wait_for::survey(&args),
         _ => return None,
     }
     Some(args.asked())

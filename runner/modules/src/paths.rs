@@ -94,6 +94,16 @@ impl Staged {
     /// # Errors
     /// When the folder cannot be written.
     pub fn write(target: &Path, data: &[u8]) -> io::Result<Self> {
+        let (staged, mut file) = Self::create(target)?;
+        file.write_all(data)?;
+        Ok(staged)
+    }
+
+    /// The same, for what is written bit by bit.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn create(target: &Path) -> io::Result<(Self, File)> {
         let path = temporary_beside(target);
         let mut options = File::options();
         options.write(true).create_new(true);
@@ -102,10 +112,8 @@ impl Staged {
             use std::os::unix::fs::OpenOptionsExt;
             options.mode(0o600);
         }
-        let mut file = options.open(&path)?;
-        let staged = Self { path, placed: false };
-        file.write_all(data)?;
-        Ok(staged)
+        let file = options.open(&path)?;
+        Ok((Self { path, placed: false }, file))
     }
 
     #[must_use]

@@ -43,8 +43,17 @@ impl Writing {
     /// # Errors
     /// When validation fails or the system refuses; `dest` is as it was then.
     pub(crate) fn replace(&self, dest: &Path, data: &[u8], context: &Context) -> Result<Option<PathBuf>, Failure> {
+        let staged = Staged::write(dest, data)
+            .map_err(|error| Failure::new(format!("cannot write {}: {error}", dest.display())))?;
+        self.put(staged, dest, context)
+    }
+
+    /// The same, with a file that holds the data already.
+    ///
+    /// # Errors
+    /// As [`Self::replace`].
+    pub(crate) fn put(&self, staged: Staged, dest: &Path, context: &Context) -> Result<Option<PathBuf>, Failure> {
         let failed = |what: &str, error: std::io::Error| Failure::new(format!("{what} {}: {error}", dest.display()));
-        let staged = Staged::write(dest, data).map_err(|error| failed("cannot write", error))?;
         self.check(staged.path(), context)?;
         let backup = if self.backup && dest.exists() { Some(back_up(dest)?) } else { None };
         let (mode, owner) = match fs::symlink_metadata(dest) {

@@ -101,6 +101,14 @@ pub fn supplementary(user: &User) -> Vec<u32> {
     groups
 }
 
+/// The names of the groups that name a user as a member.
+#[must_use]
+pub fn groups_naming(user: &str) -> Vec<String> {
+    let groups = file("group");
+    let naming = groups.lines().filter_map(parse_group).filter(|group| group.members.iter().any(|name| name == user));
+    naming.map(|group| group.name).collect()
+}
+
 /// Whom the runner runs as.
 #[must_use]
 pub fn effective_uid() -> u32 {
@@ -111,6 +119,13 @@ pub fn effective_uid() -> u32 {
     }
     #[cfg(not(unix))]
     0
+}
+
+#[cfg(unix)]
+#[must_use]
+pub fn effective_gid() -> u32 {
+    // SAFETY: getegid cannot fail and touches no memory of ours.
+    unsafe { libc::getegid() }
 }
 
 #[must_use]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -96,3 +97,17 @@ def test_a_container_that_may(docker: str) -> None:
     assert out[4:] == ["/usr/mine"], "what PID 1 executes is not to be seen"
     assert seen["there"] is False
     assert seen["left"] == []
+
+
+def test_an_ordinary_user_in_a_container(docker: str) -> None:
+    """Docker masks parts of /proc, and a user name space may then mount none: doctor knows before."""
+    user = ("--user", "1000:1000", "-e", "HARNESS_CACHE_DIR=/tmp/cache", "--security-opt", "seccomp=unconfined")
+    seen = inside(docker, *user)
+    cure = "--security-opt seccomp=unconfined --security-opt systempaths=unconfined"
+    ((message, hint),) = cast("list[tuple[str, str]]", seen["told"])
+    assert message == "no sandbox can be made here: mount proc on /proc: Operation not permitted"
+    assert cure in str(hint)
+    assert cure in str(seen["hint"])
+    seen = inside(docker, *user, "--security-opt", "systempaths=unconfined")
+    assert seen["told"] == []
+    assert str(seen["out"]).splitlines()[:3] == ["node1", "unknown", "0"]

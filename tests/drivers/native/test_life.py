@@ -119,6 +119,7 @@ def test_destroy_leaves_nothing(root_world: World, traces: Traces, upper: str) -
 def test_destroy_of_systemd_leaves_no_control_group(root_world: World, traces: Traces, debian: str) -> None:
     with root_world.open() as site:
         instance, endpoint = root_world.make(site, root_world.spec(image=debian, init="systemd"))
+        assert endpoint.cgroups
         assert all(instance.record.id in path for path in endpoint.cgroups)
         assert all(Path(path).exists() for path in endpoint.cgroups)
         site.destroy(instance)

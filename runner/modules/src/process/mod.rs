@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::context::Context;
 use crate::outcome::Failure;
@@ -117,6 +118,22 @@ pub fn tool(invocation: &Invocation, context: &Context) -> Result<Completed, Fai
         Stopped::Start(error) => Failure::new(format!("cannot run {}: {error}", invocation.argv[0].to_string_lossy())),
         Stopped::Interrupted | Stopped::TimedOut => Failure::new(INTERRUPTED),
     })
+}
+
+/// Waits. False when the runner was told to end meanwhile.
+#[must_use]
+pub fn rest(seconds: f64) -> bool {
+    let until = Instant::now() + Duration::from_secs_f64(seconds.max(0.0));
+    loop {
+        if interrupted().is_some() {
+            return false;
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        std::thread::sleep(left.min(Duration::from_millis(50)));
+    }
 }
 
 /// The first of `names` that is an executable file on PATH or in the system folders.
