@@ -111,9 +111,7 @@ def test_two_aliases_are_one_machine(host: Machine, tmp_path: Path, monkeypatch:
         with pytest.raises(Locked, match=r"two: 127\.0\.0\.1 port .* is the machine of the platform one, too"):
             site.create(both, {})
         (tmp_path / ".ssh/config").write_text("Host one\n Colour blue\n")
-        with pytest.raises(
-            DriverFailed, match=r"one: OpenSSH's client refuses one: .* line 2: Bad"
-        ):
+        with pytest.raises(DriverFailed, match=r"one: OpenSSH's client refuses one: .* line 2: Bad"):
             site.create(both, {})
 
 
