@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -160,10 +160,9 @@ class Context:
         patient = Deadline(self.deadline.remaining() + _GRACE)
         return all_done(self.each(self.hosts, ready, patient))
 
-    def facts(self, step: str, names: Sequence[str]) -> dict[str, Facts]:
+    def facts(self, names: Sequence[str], connections: Mapping[str, Connection]) -> dict[str, Facts]:
         """What these hosts have told of themselves, all of them reached. Each is asked once a run, one that a driver of
         ours made once in its life: such a machine does not become another. Raises StepFailed (stage push)."""
-        connections = self.connections(step)
 
         def told(name: str) -> Facts:
             member = self.fleet.members[name]

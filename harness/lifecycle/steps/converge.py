@@ -84,7 +84,7 @@ def execute(
     connections = context.connections(step)
     binaries = context.binaries.get(checked.path)
     if binaries is None or set(context.hosts) != binaries.hosts:
-        binaries = compile_plan(context, checked, context.hosts, step=step)
+        binaries = compile_plan(context, checked, connections, step=step)
         context.binaries[checked.path] = binaries
     if step == "converge":
         seen = {result.sha256: result for result in binaries.of_host.values()}
