@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from harness.connections.base import Connection, Process
-from harness.errors import DeployFailed, HarnessError, TransportFailed
+from harness.errors import DeployFailed, HarnessError, TransportFailed, message_of
 from harness.models.results import CompilationResult
 
 _CHUNK = 1 << 18
@@ -208,7 +208,7 @@ class Delivery:
             try:
                 said = process.wait(5).err.strip()
             except HarnessError as error:
-                said = error.message
+                said = error.of(self.host)
             raise self._unpushed(said or line or "its shell ended")
         word, _, rest = text.partition(" ")
         return word, rest.strip()
@@ -226,7 +226,7 @@ class Delivery:
         try:
             digest = hashlib.sha256(self.connection.read(f"{self.folder}/runner")).hexdigest()
         except (HarnessError, OSError) as error:
-            raise self._unpushed(str(error)) from error
+            raise self._unpushed(message_of(error, self.host)) from error
         if digest != self.binary.sha256:
             raise self._damaged(digest)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -147,12 +147,12 @@ class Context:
 
     def connections(self, step: str) -> dict[str, Connection]:
         """A connection to every host, made ready where it is not yet. Raises StepFailed with all that failed."""
-        return all_done(self._made_ready(step, self.hosts))
+        return all_done(self._made_ready(step))
 
     def reached(self, step: str) -> Outcome[Connection]:
         """A connection to every host that answers, and why the others cannot be reached. One that does not answer is
         not waited for to the end: the others want their time."""
-        outcome = self._made_ready(step, self.hosts)
+        outcome = self._made_ready(step)
         raise_defects(outcome)
         patience = min(_PATIENCE, self.deadline.remaining() * _SHARE)
         answered = self.each(list(outcome.done), lambda name: outcome.done[name].reach(patience))
@@ -162,7 +162,7 @@ class Context:
             outcome.failed[name] = error
         return outcome
 
-    def _made_ready(self, step: str, names: Sequence[str]) -> Outcome[Connection]:
+    def _made_ready(self, step: str) -> Outcome[Connection]:
         def ready(name: str) -> Connection:
             started = time.monotonic()
             known = self.fleet.members[name].connection
@@ -175,13 +175,11 @@ class Context:
 
         # A driver that waits until the deadline still has to say what it last saw.
         patient = Deadline(self.deadline.remaining() + _GRACE)
-        return self.each(names, ready, patient)
+        return self.each(self.hosts, ready, patient)
 
-    def facts(self, step: str, names: Sequence[str]) -> dict[str, Facts]:
+    def facts(self, names: Sequence[str], connections: Mapping[str, Connection]) -> dict[str, Facts]:
         """What these hosts have told of themselves. Each is asked once a run, one that a driver of ours made once in
         its life: such a machine does not become another. Raises StepFailed (stage push)."""
-        unknown = [name for name in names if self.fleet.members[name].facts is None]
-        connections = all_done(self._made_ready(step, unknown))
 
         def told(name: str) -> Facts:
             member = self.fleet.members[name]

@@ -76,7 +76,7 @@ def run_plan(
             task_results=[],
             deployment_method=decided.method if decided is not None else "binary",
             execution_time=0.0,
-            error=describe(error).removeprefix(f"{host}: ").removeprefix(f"{host}: "),
+            error=describe(error, of=host),
         )
     if step == "converge":
         context.ledger.host_results.update(results)

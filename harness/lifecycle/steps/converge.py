@@ -86,7 +86,7 @@ def execute(
     connections, unreached = _reached(context, step)
     binaries = context.binaries.get(checked.path)
     if binaries is None or set(connections) != binaries.hosts:
-        binaries = compile_plan(context, checked, list(connections), step=step)
+        binaries = compile_plan(context, checked, connections, step=step)
         context.binaries[checked.path] = binaries
     if step == "converge":
         seen = {result.sha256: result for result in binaries.of_host.values()}
