@@ -45,6 +45,9 @@ LARGEST_OUTPUT = 1 << 30
 """Bytes of stdout and stderr of one command, after which the platform is taken to have gone mad."""
 SWEEP = 32
 """Commands after which the files of earlier ones are removed; at once where they are large."""
+_START_SECONDS = 30.0
+_LEAST_SECONDS = 2.0
+"""For a shell to start, however little time its first command is given."""
 ROOM = 1 << 16
 """Bytes that a folder must have room for when a shell chooses it; before each command it is asked for two pages."""
 
@@ -131,7 +134,7 @@ class PersistentShell:
         """Raises CommandTimedOut, TransportFailed, NoFolder."""
         with self._lock:
             for _ in range(2):
-                running = self._ready()
+                running = self._ready(timeout)
                 done = self._exchange(running, invocation, stdin, timeout)
                 if done is not None:
                     return done
@@ -145,18 +148,19 @@ class PersistentShell:
         with self._lock:
             self._drop(patience=2.0)
 
-    def _ready(self) -> _Running:
+    def _ready(self, timeout: float | None) -> _Running:
         if self._running is not None and self._running.channel.ended():
             self._drop(patience=0.0)
         if self._running is None:
-            self._running = self._start()
+            self._running = self._start(timeout)
         return self._running
 
-    def _start(self) -> _Running:
+    def _start(self, timeout: float | None) -> _Running:
         channel = self._open_channel()
         token = secrets.token_hex(16)
+        patience = _START_SECONDS if timeout is None else min(_START_SECONDS, max(_LEAST_SECONDS, timeout))
         try:
-            until = time.monotonic() + 30
+            until = time.monotonic() + patience
             self._send(
                 channel,
                 _START.format(token=token, name=secrets.token_hex(8), folders=" ".join(FOLDERS), room=ROOM).encode(),
@@ -165,7 +169,11 @@ class PersistentShell:
             answer = _Answer(token, marks=2)
             self._receive(channel, answer, until)
             pid, folder, shell, setsid = answer.part(0).decode(errors="replace").split("\n")
-        except (ChannelClosed, TimeoutError, ValueError) as error:
+        except TimeoutError as error:
+            channel.close(patience=0.0)
+            words = f"{self.label}: no shell could be started: the platform does not answer within {patience:.3g} s"
+            raise CommandTimedOut(words) if timeout is not None else TransportFailed(words) from error
+        except (ChannelClosed, ValueError) as error:
             channel.close(patience=0.0)
             words = str(error) or "it did not answer"
             raise TransportFailed(

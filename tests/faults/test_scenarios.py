@@ -110,13 +110,32 @@ def test_the_platform_dies_at_work(project: Project) -> None:
     clean(project)
 
 
-def test_the_platform_stands_still(project: Project, impatience: None) -> None:
-    scenario(project, {"kind": "target-frozen", "after_task": "first"}, tasks=SLOW, timeout=4)
+@pytest.mark.parametrize(
+    ("moment", "words"),
+    [({"after_task": "first"}, "not done after 6 s in task"), ({"during": "converge"}, "does not answer within")],
+)
+def test_a_platform_stands_still_and_the_other_goes_on(
+    project: Project, impatience: None, moment: dict[str, str], words: str
+) -> None:
+    both = ["node1", "node2"]
+    scenario(
+        project,
+        {"kind": "target-frozen", "platform": "node1", **moment},
+        platforms=[{"name": name} for name in both],
+        tasks=[task("first", "sleep 0.3", both), task("second", "sleep 1", both)],
+        timeout=6,
+        sequence=["create", "converge", "destroy"],
+    )
     assert project.run("test").code == 2
     ended, said = outcome(project)
     assert ended == "error"
-    assert "not done after 4 s" in said
-    assert "does not answer" in said
+    assert words in said
+    assert "it stands still, or nothing gets through to it" in said
+    execution = project.report().execution_result
+    assert execution is not None
+    done = {one.host: (one.error, len(one.task_results)) for one in execution.host_results}
+    assert done["node2"] == (None, 2)
+    assert "node2" not in said
     clean(project)
 
 
