@@ -53,7 +53,7 @@ def test_what_the_killed_have_left_goes_with_the_next(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_run_kept_for_its_faults_is_swept(tmp_path: Path) -> None:
-    code = "import os; from harness.faults.ways import Ways; held = Ways({}); (held.folder / 'key').touch(); os._exit(9)"
+    code = "import os; from harness.faults.ways import Ways; held = Ways({}); held.folder; os._exit(9)"
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)}, check=False)
     assert len(list(tmp_path.iterdir())) == 1
     sweep(ways.KIND, base=tmp_path)
