@@ -29,6 +29,10 @@ sum() {
     { sha256sum "$1" 2>/dev/null || shasum -a 256 "$1" 2>/dev/null || openssl dgst -r -sha256 "$1" 2>/dev/null; } |
     { read -r digest rest; printf %s "${digest#\\}"; }
 }
+receive() { # dd takes all that a pipe holds at a time, head 8 KiB
+    set -- bs=1M iflag=fullblock,count_bytes count="$size" status=none
+    if dd "$@" </dev/null >/dev/null 2>&1; then dd "$@"; else head -c "$size"; fi
+}
 make_folder() {
     if command -v mktemp >/dev/null; then mktemp -d "$1/harness-XXXXXXXXXX"; return; fi
     name=$1/harness-$(od -An -N10 -tx1 /dev/urandom | tr -d ' \n')
@@ -56,7 +60,7 @@ else
     find_folder
     trap 'rm -rf "$folder"' EXIT
     say folder "$folder"
-    said=$({ head -c "$size" >"$folder/runner"; } 2>&1) || { say unpushed "$(last "$said")"; exit 1; }
+    said=$({ receive >"$folder/runner"; } 2>&1) || { say unpushed "$(last "$said")"; exit 1; }
     said=$(chmod 700 "$folder/runner" 2>&1) || { say unpushed "$(last "$said")"; exit 1; }
     digest=$(sum "$folder/runner")
     case $digest in

@@ -216,21 +216,21 @@ def test_a_bit_that_turns_over_on_the_way(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bare", [False, True], ids=["checked there", "checked here"])
 def test_a_host_that_writes_something_else_to_its_disk(tmp_path: Path, connection: Connection, bare: bool) -> None:
-    """`head` is its own; and where there is no program for checksums, the file is fetched back. No mktemp either."""
+    """`dd` is its own; and with no program for checksums the file is fetched back. No dd, no mktemp either."""
     tools, out = tmp_path / "tools", tmp_path / "ran"
     tools.mkdir()
-    more = ("od", "mkdir") if bare else ("mktemp", "sha256sum")
+    more, writer = (("od", "mkdir"), "head") if bare else (("mktemp", "sha256sum"), "dd")
     for name in ("sh", "printf", "cat", "chmod", "rm", "wc", "tr", "touch", "setsid", "env", "dirname", *more):
         (tools / name).symlink_to(str(shutil.which(name)))
-    head = tools / "head"
-    head.write_text(f'#!/bin/sh\n{shutil.which("head")} "$@" | {shutil.which("sed")} s/innocent/tampered/\n')
-    head.chmod(0o755)
+    tool = tools / writer
+    tool.write_text(f'#!/bin/sh\n{shutil.which(writer)} "$@" | {shutil.which("sed")} s/innocent/tampered/\n')
+    tool.chmod(0o755)
     script = f"touch {out}.innocent\n" + report()
     with pytest.raises(DeployFailed, match="arrived damaged"):
         run(tmp_path, connection, script, env={"PATH": str(tools)})
     assert not list(tmp_path.glob("ran*"))
-    head.unlink()
-    head.symlink_to(str(shutil.which("head")))
+    tool.unlink()
+    tool.symlink_to(str(shutil.which(writer)))
     assert run(tmp_path, connection, script, env={"PATH": str(tools)}).error is None
     assert Path(f"{out}.innocent").exists()
     assert list((tmp_path / "tmp").iterdir()) == []
