@@ -120,6 +120,11 @@ class Link:
             assert attempt.connection is not None
             return attempt.connection
 
+    @property
+    def is_open(self) -> bool:
+        """As far as anybody has noticed."""
+        return self._attempt is not None and self._attempt.lost is None
+
     def gone(self) -> str | None:
         """Why the connection that was there broke, in words."""
         attempt = self._attempt
