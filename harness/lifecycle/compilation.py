@@ -41,12 +41,7 @@ def compile_plan(
     except HarnessError as error:
         raise StepFailed(describe(error), outcome="error", stage="compile") from error
     busy = [host for payload in payloads for host in payload.run_on]
-    began = time.monotonic()
     facts = context.facts(busy, connections)
-    took = time.monotonic() - began
-    context.time(step, "", "reach", took)
-    if step == "converge":
-        context.ledger.reach_time += took
     compiler = _compiler(context, checked.compiler)
     strategies = {host: context.scenario.strategy(host) for host in busy}
     payloads = become.by_user(payloads, facts, compiler.honours())
