@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Generator
 from contextlib import suppress
@@ -70,10 +71,10 @@ def _has(item: pytest.Item, names: tuple[str, ...]) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell's background job ignores them, and so would all that tests start.
-    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
-        if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, usual)
+    if sys.platform != "win32":  # a shell's background job ignores them, and so would all that tests start
+        for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+            if signal.getsignal(number) == signal.SIG_IGN:
+                signal.signal(number, usual)
     required = [marker.strip() for marker in config.getoption(OPTION).split(",") if marker.strip()]
     # Workers of pytest-xdist report to the process that started them; only that one judges.
     if hasattr(config, "workerinput"):

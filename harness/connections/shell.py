@@ -51,6 +51,8 @@ _LEAST_SECONDS = 2.0
 ROOM = 1 << 16
 """Bytes that a folder must have room for when a shell chooses it; before each command it is asked for two pages."""
 
+_KILLED_SECONDS = 5.0
+"""For the output of a command that was killed: its host may stand still."""
 _START = """exec 2>/dev/null
 _h_find() {{ _h_p=$(command -v "$1"); case $_h_p in /*) printf '%s' "$_h_p";; *) printf '%s' "$2";; esac; }}
 _h_sh=$(_h_find sh /bin/sh); _h_cat=$(_h_find cat /bin/cat); _h_rm=$(_h_find rm /bin/rm); _h_setsid=$(command -v setsid)
@@ -284,7 +286,7 @@ class PersistentShell:
         """End what runs, and fetch what it had written."""
         try:
             running.channel.kill_children(running.pid)
-            self._receive(running.channel, answer, time.monotonic() + 5)
+            self._receive(running.channel, answer, time.monotonic() + _KILLED_SECONDS)
         except (TimeoutError, ChannelClosed):
             self._drop(patience=0.0)
             return _Done(None, b"", b"", whole=True)

@@ -110,7 +110,8 @@ def test_what_ansible_galaxy_objects_to_is_told_in_its_words(make: Make) -> None
         fetch(scenario, errand())
 
 
-def test_no_server_is_reached(make: Make) -> None:
+def test_no_server_is_reached(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.ansible.dependency._PAUSES", (0.1, 0.1))
     lines: list[str] = []
     scenario = make(
         "dependency: {name: galaxy, env: {ANSIBLE_GALAXY_SERVER: 'http://127.0.0.1:9/'}}",

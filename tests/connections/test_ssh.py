@@ -158,19 +158,14 @@ def test_who_is_not_let_in_is_told_what_was_tried(host: Machine, monkeypatch: py
     assert "is no private key" in refused(host.endpoint(identities=("/etc/passwd",))).message
 
 
-def test_nobody_there(host: Machine) -> None:
+def test_nobody_there(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = refused(host.endpoint(port=1))
     assert "refuses connections" in closed.message and isinstance(closed, Unreachable)
     host.stop()
     try:
         # The forwarder takes the connection, and finds nobody: closed before the banner, which is tried for a while.
-        from harness.connections import ssh_link
-
-        patience, ssh_link._TURNED_AWAY_SECONDS = ssh_link._TURNED_AWAY_SECONDS, 0.5
-        try:
-            assert "before its banner" in refused(host.endpoint()).message
-        finally:
-            ssh_link._TURNED_AWAY_SECONDS = patience
+        monkeypatch.setattr("harness.connections.ssh_link._TURNED_AWAY_SECONDS", 0.5)
+        assert "before its banner" in refused(host.endpoint()).message
     finally:
         host.configure()
 
@@ -205,7 +200,8 @@ def test_a_cut_is_no_exit_status(host: Machine) -> None:
         assert connection.run("echo again").out == "again\n"
 
 
-def test_a_host_that_falls_silent_holds_nobody_up(host: Machine) -> None:
+def test_a_host_that_falls_silent_holds_nobody_up(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.connections.shell._KILLED_SECONDS", 1.0)
     connection = open_connection(host.endpoint(), name="node1")
     try:
         assert connection.run("true").ok
