@@ -89,7 +89,15 @@ class LoopThread:
         self.loop.call_soon_threadsafe(callback)
 
 
-@functools.cache
+_making = threading.Lock()
+
+
 def loop_thread() -> LoopThread:
     """The one of this process; it ends with it."""
+    with _making:  # the hosts are reached side by side, and a cache alone lets each of the first make one
+        return _one()
+
+
+@functools.cache
+def _one() -> LoopThread:
     return LoopThread()
