@@ -27,6 +27,11 @@ class HarnessError(Exception):
         return self.message.removeprefix(f"{name}: ")
 
 
+def message_of(error: BaseException, name: str) -> str:
+    """What an error says, where it is said already whose it is."""
+    return error.of(name) if isinstance(error, HarnessError) else str(error)
+
+
 @dataclass(frozen=True)
 class Problem:
     """One thing wrong with an input or with this machine.

@@ -9,7 +9,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,11 @@ from pydantic import JsonValue
 from harness.ansible.find import find_command, path_with
 from harness.ansible.job import AnsibleFailed
 from harness.ansible.project import Shelf, environment_of, paths
-from harness.ansible.tool import Told, run_tool
 from harness.atomic import write_atomically
 from harness.cancellation import Cancellation
 from harness.deadline import Deadline
 from harness.models.scenario import AnsibleSettings, Scenario
+from harness.tool import ToolRun, run_tool
 
 PROJECT_FILES = (
     "requirements.yml",
@@ -40,6 +41,8 @@ PROJECT_FILES = (
 
 _PAUSES = (1.0, 3.0)
 """Seconds before each further try."""
+_LAST_WORDS = 40
+"""Lines of a tool's own output that an error carries at most."""
 _UNREACHABLE = re.compile(
     r"(name or service not known|name resolution|could not resolve|no address associated|network is unreachable"
     r"|no route to host|connection refused|failed to connect|timed out|unknown error when attempting to call galaxy"
@@ -60,6 +63,13 @@ class Errand:
     deadline: Deadline
     cancellation: Cancellation
     on_line: Callable[[str], None] = lambda line: None
+
+
+@dataclass(frozen=True)
+class Told:
+    rc: int
+    words: str
+    """The last lines of what it said, stdout and stderr as they came."""
 
 
 def fetch(scenario: Scenario, errand: Errand, *, force: bool = False) -> list[str]:
@@ -145,20 +155,35 @@ def _patiently(scenario: Scenario, errand: Errand, command: list[str] | str) -> 
     """Again after a while where a server could not be reached; a command of the scenario's, whatever its reason."""
     env = _environment(scenario)
     for pause in (*_PAUSES, None):
-        told = run_tool(
-            command,
-            env=env,
-            cwd=scenario.ref.project,
-            deadline=errand.deadline,
-            cancellation=errand.cancellation,
-            on_line=errand.on_line,
-        )
+        told = _run(command, env, scenario.ref.project, errand)
         worth = isinstance(command, str) or _UNREACHABLE.search(told.words)
         if told.rc == 0 or pause is None or not worth or errand.deadline.remaining() < pause:
             break
         errand.on_line(f"it ended with status {told.rc}; once more in {pause:.0f} s")
         _pause(pause, errand)
     return told
+
+
+def _run(command: Sequence[str] | str, env: Mapping[str, str], cwd: Path, errand: Errand) -> Told:
+    last: deque[str] = deque(maxlen=_LAST_WORDS)
+
+    def hear(line: str) -> None:
+        last.append(line.rstrip())
+        errand.on_line(line.rstrip())
+
+    rc = run_tool(
+        ToolRun(
+            name=command.split()[0] if isinstance(command, str) else Path(command[0]).name,
+            command=command,
+            env=env,
+            cwd=cwd,
+            timeout=errand.deadline.remaining(),
+            on_stdout=hear,
+            cancellation=errand.cancellation,
+            failure=AnsibleFailed,
+        )
+    )
+    return Told(rc, "\n".join(line for line in last if line))
 
 
 def _pause(seconds: float, errand: Errand) -> None:

@@ -14,6 +14,7 @@ import yaml
 from pydantic import JsonValue
 
 from harness.ansible.job import AnsibleFailed, AnsibleHost
+from harness.connections.ssh_config import config_arguments
 from harness.errors import HarnessError
 from harness.models.endpoint import Endpoint, Local, Ssh
 
@@ -54,7 +55,7 @@ def write_private(path: Path, tree: object) -> None:
 
 def ssh_arguments(endpoint: Ssh) -> list[str]:
     """Options of OpenSSH's client for what an inventory has no variable for."""
-    options: list[str] = [] if endpoint.use_config else ["-F", "none"]
+    options = config_arguments() if endpoint.use_config else ["-F", "none"]
     if endpoint.identities:
         options += ["-o", "IdentitiesOnly=yes"]
         for identity in endpoint.identities:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from typing import IO, Any, Self
 
 assert sys.platform != "win32"
 
+from harness import process_group
 from harness.ansible.broker import Broker
 from harness.ansible.environment import PLUGINS, environment
 from harness.ansible.find import HINT, find_command
@@ -186,8 +186,7 @@ class _Ansible:
         process, self._process = self._process, None
         if process is None:
             return
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        process_group.kill(process)
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:

@@ -36,6 +36,8 @@ VERBS: dict[str, str] = {
     "plan": "Validate, show or draw an execution plan.",
     "compile": "Compile a plan into binaries.",
     "bench": "Measure a plan by binary and by Ansible, side by side.",
+    "report": "Show a run again, or write its report.",
+    "trends": "Say what the runs of a scenario tell over time, and what is worse now.",
     "compare": "Run a plan in several ways, and show where they are not alike.",
     "fixtures": "List, show, validate or generate fixtures.",
     "snapshot": "List, make, restore, delete or prune snapshots.",

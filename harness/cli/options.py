@@ -42,6 +42,17 @@ one_platform = click.option(
 """Of the verbs that look at one platform."""
 
 
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Write the report to stdout, for programs; all else goes to stderr."
+)
+"""Of the verbs that walk a scenario's sequence."""
+
+
+def globbed(names: tuple[str, ...]) -> bool:
+    """Whether several scenarios could be meant, however many there are."""
+    return len(names) > 1 or any(sign in name for name in names for sign in "*?[")
+
+
 @dataclass(frozen=True)
 class Common:
     """The common options as they were given."""
@@ -59,6 +70,11 @@ class Common:
     checks: str | None
     verbose: int
     debug: bool
+
+    @property
+    def many(self) -> bool:
+        """Whether several scenarios could be meant, however many there are."""
+        return self.everything or globbed(self.scenario_names)
 
     def selection(self, **more: Any) -> Selection:
         from harness.lifecycle.several import Selection

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import completion
-from harness.cli.options import REPORT_FILE, Common, common
+from harness.cli.options import REPORT_FILE, Common, as_json, common
 from harness.exits import Exit
 
 if TYPE_CHECKING:
+    from harness.lifecycle.context import RunOptions
+    from harness.lifecycle.events import Observer
     from harness.lifecycle.several import Chosen, Verdict
-    from harness.models.results import TestReport
     from harness.report.files import Format
     from harness.scenario import Settings
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     help="When to destroy the platforms; `always` unless the settings say otherwise.",
 )
 @click.option("--report-format", type=click.Choice(["json", "html", "junit"]), help="Write a report, too.")
+@as_json
 @click.option("--output", type=REPORT_FILE, metavar="FILE", help="Where; stdout unless given.")
 @click.option("--setup-only", is_flag=True, help="Only create and prepare the platforms, and keep them.")
 @click.option("--cleanup-only", is_flag=True, help="Only clean up and destroy what is kept.")
@@ -47,6 +49,7 @@ def command(
     config: Path | None,
     destroy: str | None,
     report_format: Format | None,
+    as_json: bool,
     output: Path | None,
     setup_only: bool,
     cleanup_only: bool,
@@ -59,15 +62,12 @@ def command(
     What stands behind `--` goes to pytest, or to ansible-playbook where the provisioner is Ansible. Exit status:
     0 passed, 1 failed, 2 error, 3 nothing was tested, 4 all skipped, 130 interrupted.
     """
-    from harness.cli.outcome import show
-    from harness.cli.scenario_verb import summarise, tell_skipped
+    from harness.cli.scenario_verb import summarise, write
     from harness.lifecycle.context import DestroyPolicy
-    from harness.lifecycle.several import choose, overall, perform_all, project_folder
-    from harness.report.files import format_of
+    from harness.lifecycle.several import choose, overall, project_folder
 
     _check_together(common, fixture, config, setup_only, cleanup_only)
-    if output is not None and report_format is None:
-        report_format = format_of(output)
+    report_format = _format(report_format, output, as_json)
     selection = common.selection(category=category, fixture=fixture, config=config)
     settings = common.settings(project_folder(selection))
     chosen = choose(selection, settings)
@@ -75,16 +75,11 @@ def command(
     verb = "create" if setup_only else "destroy" if cleanup_only else "test"
     policy = destroy or _default_policy(settings, chosen)
     options = common.run_options(settings, destroy=DestroyPolicy(policy), arguments=arguments)
-    verdicts: list[Verdict] = []
-    for _ in range(repeat):
-        if not verdicts or verdicts[-1].code != Exit.INTERRUPTED:
-            verdicts += perform_all(
-                chosen, verb, options, common.observer(stderr=to_stdout), on_error=show, on_skip=tell_skipped
-            )
-    reports = [verdict.report for verdict in verdicts if verdict.report is not None]
+    verdicts = _perform(chosen, verb, options, common.observer(stderr=to_stdout), repeat)
     if report_format is not None:
-        many = repeat > 1 or common.everything or category is not None or _globbed(common.scenario_names)
-        _write(reports, report_format, output, many=many)
+        many = repeat > 1 or category is not None or common.many
+        reports = [verdict.report for verdict in verdicts if verdict.report is not None]
+        write(reports, report_format, output, many=many)
     summarise(verdicts, err=to_stdout)
     code = overall(verdicts, strict=strict)
     if repeat > 1 and _tell_flaky(verdicts, err=to_stdout) and code == 0:
@@ -92,6 +87,29 @@ def command(
     if not settings.e2e_testing.preserve_artifacts:
         _forget(chosen, verdicts)
     return code
+
+
+def _format(report_format: Format | None, output: Path | None, as_json: bool) -> Format | None:
+    from harness.errors import UsageError
+    from harness.report.files import format_of
+
+    if as_json and (output is not None or report_format not in (None, "json")):
+        raise UsageError("--json writes JSON to stdout", hint="a file or another kind: --report-format and --output")
+    if as_json:
+        return "json"
+    return format_of(output) if output is not None and report_format is None else report_format
+
+
+def _perform(chosen: list[Chosen], verb: str, options: RunOptions, observer: Observer, repeat: int) -> list[Verdict]:
+    from harness.cli.outcome import show
+    from harness.cli.scenario_verb import tell_skipped
+    from harness.lifecycle.several import perform_all
+
+    verdicts: list[Verdict] = []
+    for _ in range(repeat):
+        if not verdicts or verdicts[-1].code != Exit.INTERRUPTED:
+            verdicts += perform_all(chosen, verb, options, observer, on_error=show, on_skip=tell_skipped)
+    return verdicts
 
 
 def _check_together(
@@ -114,19 +132,6 @@ def _default_policy(settings: Settings, chosen: list[Chosen]) -> str:
     if containers and not settings.docker.cleanup_containers:
         return "never"
     return "always" if settings.e2e_testing.cleanup_on_failure else "passing"
-
-
-def _globbed(names: tuple[str, ...]) -> bool:
-    return len(names) > 1 or any(sign in name for name in names for sign in "*?[")
-
-
-def _write(reports: list[TestReport], report_format: Format, output: Path | None, *, many: bool) -> None:
-    from harness.report.files import render, write_report
-
-    if output is None:
-        click.echo(render(reports, report_format, many=many), nl=False)
-    else:
-        write_report(reports, report_format, output, many=many)
 
 
 def _tell_flaky(verdicts: list[Verdict], *, err: bool) -> bool:

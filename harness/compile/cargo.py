@@ -12,9 +12,9 @@ from pathlib import Path
 
 from harness.cancellation import Cancellation
 from harness.compile.targets import Target
-from harness.compile.tool import ToolRun, run_tool
 from harness.compile.toolchain import Toolchain, find_linker, require_std
 from harness.errors import CompileFailed
+from harness.tool import ToolRun, run_tool
 
 PACKAGE = "runner-stub"
 """The crate of the workspace whose one binary is the stub."""
@@ -80,13 +80,14 @@ def build(job: BuildJob) -> Path:
     status = run_tool(
         ToolRun(
             name="cargo",
-            argv=argv,
+            command=argv,
             env=_environment(job),
             cwd=job.crate,
             timeout=job.timeout,
             on_stdout=lambda line: made.extend(_executable(line)),
             on_stderr=hear,
             cancellation=job.cancellation,
+            failure=CompileFailed,
         )
     )
     if status != 0 or len(made) != 1:

@@ -29,13 +29,13 @@ from harness.compile.result import result_of
 from harness.compile.rustle_plan import Deployment, rustle_plan
 from harness.compile.store import Entry, Maker, Store, sha256_of
 from harness.compile.targets import known_target
-from harness.compile.tool import ToolRun, run_tool
 from harness.data import data_dir
 from harness.errors import CompileFailed, HarnessError, Problem, ToolchainMissing
 from harness.models.results import CompilationResult, ResultsBy
 from harness.models.runner import Payload
 from harness.models.serde import StrictModel
 from harness.scratch import scratch
+from harness.tool import ToolRun, run_tool
 
 KIND = "command"
 PLACEHOLDERS = {
@@ -245,13 +245,13 @@ class CommandCompiler(Compiler):
             status = run_tool(
                 ToolRun(
                     name=program.name,
-                    argv=[str(program), *argv[1:]],
+                    command=[str(program), *argv[1:]],
                     env={**os.environ, "TMPDIR": name, **options.environment},
                     cwd=cwd,
                     timeout=min(options.timeout_seconds, settings.timeout),
                     on_stdout=lambda line: said.append(line.rstrip()),
-                    on_stderr=lambda line: said.append(line.rstrip()),
                     cancellation=settings.cancellation,
+                    failure=CompileFailed,
                 )
             )
             if status != 0:

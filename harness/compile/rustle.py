@@ -32,12 +32,12 @@ from harness.compile.rustle_honours import HONOURS
 from harness.compile.rustle_plan import Deployment, rustle_plan
 from harness.compile.store import Store, locked, sha256_of
 from harness.compile.targets import host_target, known_target
-from harness.compile.tool import ToolRun, run_tool
 from harness.compile.toolchain import described
 from harness.errors import CompileFailed, HarnessError, Problem, ToolchainMissing
 from harness.models.results import CompilationResult
 from harness.models.runner import Payload
 from harness.models.serde import StrictModel
+from harness.tool import ToolRun, run_tool
 
 VARIABLE = "HARNESS_RUSTLE_DEPLOY"
 KIND = "rustle-deploy"
@@ -237,7 +237,7 @@ class _Job:
         status = run_tool(
             ToolRun(
                 name="rustle-deploy",
-                argv=[
+                command=[
                     *(str(self._executable), str(plan), "--compile-only", "--output-dir", str(work / "out")),
                     *("--optimization", self._optimization),
                 ],
@@ -247,6 +247,7 @@ class _Job:
                 on_stdout=lambda line: told.append(line.rstrip()),
                 on_stderr=lambda line: errors.append(line.rstrip()),
                 cancellation=self._settings.cancellation,
+                failure=CompileFailed,
             )
         )
         if status != 0:

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from harness.errors import Unsupported
+from harness.errors import CommandTimedOut, TransportFailed, Unsupported
 from harness.models.facts import Facts
 
 if TYPE_CHECKING:
@@ -145,9 +145,13 @@ class Connection(AbstractContextManager["Connection"], ABC):
     def facts(self) -> Facts:
         """Probed once, then remembered."""
 
-    def reach(self) -> None:
-        """Raises TransportFailed unless the platform answers."""
-        self.run(["true"])
+    def reach(self, timeout: float | None = None) -> None:
+        """Raises TransportFailed unless the platform answers, within so many seconds."""
+        try:
+            self.run(["true"], timeout=timeout)
+        except CommandTimedOut as error:
+            words = f"{self.name}: the platform does not answer within {timeout:.3g} s"
+            raise TransportFailed(f"{words}: it stands still, or nothing gets through to it") from error
 
     def tidy(self) -> None:
         """Remove what is kept there for later; before a snapshot, and at the end."""

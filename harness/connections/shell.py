@@ -45,9 +45,14 @@ LARGEST_OUTPUT = 1 << 30
 """Bytes of stdout and stderr of one command, after which the platform is taken to have gone mad."""
 SWEEP = 32
 """Commands after which the files of earlier ones are removed; at once where they are large."""
+_START_SECONDS = 30.0
+_LEAST_SECONDS = 2.0
+"""For a shell to start, however little time its first command is given."""
 ROOM = 1 << 16
 """Bytes that a folder must have room for when a shell chooses it; before each command it is asked for two pages."""
 
+_KILLED_SECONDS = 5.0
+"""For the output of a command that was killed: its host may stand still."""
 _START = """exec 2>/dev/null
 _h_find() {{ _h_p=$(command -v "$1"); case $_h_p in /*) printf '%s' "$_h_p";; *) printf '%s' "$2";; esac; }}
 _h_sh=$(_h_find sh /bin/sh); _h_cat=$(_h_find cat /bin/cat); _h_rm=$(_h_find rm /bin/rm); _h_setsid=$(command -v setsid)
@@ -129,7 +134,7 @@ class PersistentShell:
         """Raises CommandTimedOut, TransportFailed, NoFolder."""
         with self._lock:
             for _ in range(2):
-                running = self._ready()
+                running = self._ready(timeout)
                 done = self._exchange(running, invocation, stdin, timeout)
                 if done is not None:
                     return done
@@ -143,18 +148,19 @@ class PersistentShell:
         with self._lock:
             self._drop(patience=2.0)
 
-    def _ready(self) -> _Running:
+    def _ready(self, timeout: float | None) -> _Running:
         if self._running is not None and self._running.channel.ended():
             self._drop(patience=0.0)
         if self._running is None:
-            self._running = self._start()
+            self._running = self._start(timeout)
         return self._running
 
-    def _start(self) -> _Running:
+    def _start(self, timeout: float | None) -> _Running:
         channel = self._open_channel()
         token = secrets.token_hex(16)
+        patience = _START_SECONDS if timeout is None else min(_START_SECONDS, max(_LEAST_SECONDS, timeout))
         try:
-            until = time.monotonic() + 30
+            until = time.monotonic() + patience
             self._send(
                 channel,
                 _START.format(token=token, name=secrets.token_hex(8), folders=" ".join(FOLDERS), room=ROOM).encode(),
@@ -163,7 +169,11 @@ class PersistentShell:
             answer = _Answer(token, marks=2)
             self._receive(channel, answer, until)
             pid, folder, shell, setsid = answer.part(0).decode(errors="replace").split("\n")
-        except (ChannelClosed, TimeoutError, ValueError) as error:
+        except TimeoutError as error:
+            channel.close(patience=0.0)
+            words = f"{self.label}: no shell could be started: the platform does not answer within {patience:.3g} s"
+            raise CommandTimedOut(words) if timeout is not None else TransportFailed(words) from error
+        except (ChannelClosed, ValueError) as error:
             channel.close(patience=0.0)
             words = str(error) or "it did not answer"
             raise TransportFailed(
@@ -276,7 +286,7 @@ class PersistentShell:
         """End what runs, and fetch what it had written."""
         try:
             running.channel.kill_children(running.pid)
-            self._receive(running.channel, answer, time.monotonic() + 5)
+            self._receive(running.channel, answer, time.monotonic() + _KILLED_SECONDS)
         except (TimeoutError, ChannelClosed):
             self._drop(patience=0.0)
             return _Done(None, b"", b"", whole=True)

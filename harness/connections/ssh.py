@@ -44,8 +44,11 @@ class SshConnection(PosixConnection):
         self._link = Link(endpoint, label)
         self.kept = {}
 
-    def reach(self) -> None:
-        self._link.connection()
+    def reach(self, timeout: float | None = None) -> None:
+        if self._link.is_open:
+            super().reach(timeout)
+        with self.reaching(timeout):
+            self._link.connection()
 
     def why_gone(self) -> str | None:
         return self._link.gone()

@@ -11,23 +11,24 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
 assert sys.platform != "win32"
 
 from harness.connections.patience import Patience
-from harness.connections.ssh_credentials import configs, credentials
+from harness.connections.ssh_credentials import credentials
+from harness.connections.ssh_known_hosts import algorithms, known, learn
 from harness.connections.ssh_library import asyncssh
 from harness.connections.ssh_loop import loop_thread
 from harness.connections.ssh_proxy import Proxy
 from harness.connections.ssh_stream import SessionStream
+from harness.connections.ssh_target import CONNECT_SECONDS, Target, route
 from harness.connections.ssh_words import Attempt, explained, place
 from harness.errors import TransportFailed, Unreachable
 from harness.models.endpoint import Ssh
 
-CONNECT_SECONDS = 30.0
 _TURNED_AWAY_SECONDS = 20.0
 """For how long a host that closes connections before its banner is asked again."""
 _CROWD_SECONDS, _MOVING_SECONDS = 90.0, 10.0
@@ -88,6 +89,7 @@ class Link:
         self._lock = threading.Lock()
         self._attempt: Attempt | None = None
         self._proxy: Proxy | None = None
+        self._environment: Mapping[str, str] = {}
         self.patience = Patience(CONNECT_SECONDS)
 
     def session(self, command: str, *, pty: bool = False, size: tuple[int, int] | None = None) -> SessionStream:
@@ -114,9 +116,14 @@ class Link:
             attempt = self._attempt
             if attempt is None or attempt.lost is not None:
                 self._end_proxy()
-                self._attempt = attempt = self._thread.call(self._connect(self.patience.seconds))
+                self._attempt = attempt = self._thread.call(self._connect(self._route(), self.patience.seconds))
             assert attempt.connection is not None
             return attempt.connection
+
+    @property
+    def is_open(self) -> bool:
+        """As far as anybody has noticed."""
+        return self._attempt is not None and self._attempt.lost is None
 
     def gone(self) -> str | None:
         """Why the connection that was there broke, in words."""
@@ -163,6 +170,13 @@ class Link:
         except TimeoutError:
             connection.abort()
 
+    def _route(self) -> tuple[Target, ...]:
+        """Raises TransportFailed."""
+        try:
+            return route(self.endpoint)
+        except TransportFailed as error:
+            raise TransportFailed(f"{self.label}: {error.message}", hint=error.hint) from error
+
     async def _open(
         self,
         connection: asyncssh.SSHClientConnection,
@@ -176,7 +190,7 @@ class Link:
             lambda: stream,
             command,
             encoding=None,
-            env={},
+            env=[f"{name}={value}" for name, value in self._environment.items()],
             send_env=[],
             request_pty="force" if pty else False,
             term_type=os.environ.get("TERM", "xterm") if pty else None,
@@ -195,39 +209,65 @@ class Link:
             hint="the account must be allowed to run commands (no ForceCommand, no sftp-only account)",
         )
 
-    async def _connect(self, seconds: float) -> Attempt:
-        """Raises TransportFailed. A host that turns connections away is asked again for a while."""
+    async def _connect(self, way: tuple[Target, ...], patience: float) -> Attempt:
+        """Over each jump host in turn. Raises TransportFailed. A host that turns connections away is asked again for a
+        while."""
         loop = asyncio.get_running_loop()
         gate = _gates.get(loop) or _gates.setdefault(loop, Gate())
+        seconds = min(patience, sum(target.connect_seconds for target in way))
         until: float | None = None
         pause = 0.1
         crowd = time.monotonic() + min(_CROWD_SECONDS, 3 * seconds)
         while True:
-            attempt = Attempt(self.endpoint)
+            attempts: list[Attempt] = []
             try:
                 async with gate:
-                    await asyncio.wait_for(self._handshake(attempt), seconds)
+                    await asyncio.wait_for(self._handshakes(way, attempts), seconds)
                 gate.went_well()
-                return attempt
+                return attempts[-1]
             except (Exception, asyncio.CancelledError) as error:
-                self._end_proxy()
+                proxy, self._proxy = self._proxy, None
+                said, has_failed = proxy.last_words() if proxy is not None else ("", False)
+                _abandon(attempts)
                 if isinstance(error, asyncio.CancelledError):
                     raise
+                attempt = attempts[-1] if attempts else Attempt(way[0])
                 until = until or time.monotonic() + min(_TURNED_AWAY_SECONDS, seconds)
                 late = time.monotonic() + pause
-                if not _turned_away(error, attempt) or late > (crowd if gate.is_moving else until):
-                    raise explained(self.label, error, attempt, seconds) from error
+                if has_failed or not _turned_away(error, attempt) or late > (crowd if gate.is_moving else until):
+                    raise explained(self.label, error, attempt, seconds, said) from error
                 gate.was_turned_away()
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 1.7, 2.0)
 
-    async def _handshake(self, attempt: Attempt) -> None:
-        options = self._options(attempt)
-        if self.endpoint.proxy_command is not None:
-            options["sock"] = await asyncio.get_running_loop().run_in_executor(None, self._proxied)
-        await asyncssh.connect(self.endpoint.host, **options)
+    async def _handshakes(self, way: tuple[Target, ...], attempts: list[Attempt]) -> None:
+        before: asyncssh.SSHClientConnection | None = None
+        for target in way:
+            attempts.append(Attempt(target))
+            connection = await self._handshake(attempts[-1], before)
+            if before is not None:
+                connection.set_tunnel(before)  # it is closed with it
+            before = connection
+        self._environment = way[-1].environment
 
-    def _proxied(self) -> socket.socket:
+    async def _handshake(
+        self, attempt: Attempt, before: asyncssh.SSHClientConnection | None
+    ) -> asyncssh.SSHClientConnection:
+        target = attempt.target
+        attempt.known = known(target)
+        async with contextlib.AsyncExitStack() as stack:
+            options = self._options(attempt) | await credentials(attempt, stack)
+            if before is not None:
+                options["tunnel"] = before
+            elif target.proxy_command is not None:
+                loop = asyncio.get_running_loop()
+                options["sock"] = await loop.run_in_executor(None, self._proxied, target)
+            connection = await asyncssh.connect(target.host, **options)
+        if attempt.learned is not None:
+            learn(target, attempt.learned)
+        return connection
+
+    def _proxied(self, target: Target) -> socket.socket:
         """Raises OSError, TransportFailed."""
         sandbox, port = self.endpoint.sandbox, self.endpoint.port
         if sys.platform == "linux" and sandbox is not None and port is not None:
@@ -235,7 +275,8 @@ class Link:
 
             with contextlib.suppress(OSError):  # the command says what is wrong
                 return relay.connect(sandbox.pid, sandbox.start_time, port)
-        self._proxy = Proxy(self.endpoint)
+        assert target.proxy_command is not None
+        self._proxy = Proxy(target.proxy_command, passes_socket=target.proxy_passes_socket)
         return self._proxy.socket
 
     def _end_proxy(self) -> None:
@@ -244,28 +285,36 @@ class Link:
             proxy.close()
 
     def _options(self, attempt: Attempt) -> dict[str, Any]:
-        """For asyncssh. What is left out it takes from the user's ssh config, where that is honoured."""
-        endpoint = self.endpoint
+        """For asyncssh, which is to read no config itself."""
+        target = attempt.target
+        assert attempt.known is not None
         options: dict[str, Any] = {
             "client_factory": lambda: attempt,
-            "connect_timeout": CONNECT_SECONDS,
+            "connect_timeout": target.connect_seconds,
             "login_timeout": CONNECT_SECONDS,
             "keepalive_interval": _KEEPALIVE,
-            "config": configs() if endpoint.use_config else None,
-        }
-        if not endpoint.use_config:
+            "config": None,
+            "known_hosts": lambda host, addr, port: (
+                attempt.known.keys, attempt.known.authorities, attempt.known.revoked
+            ),
+            "host_key_alias": target.key_alias,
+            "port": target.port,
+            "username": target.user,
+            "x509_trusted_certs": None,
+        }  # fmt: skip
+        if target.algorithms:
+            options |= algorithms(target, attempt.known)
+        elif not self.endpoint.use_config:
             # The cheapest that every sshd of the last ten years has: a handshake is most of a short run.
             options |= {"kex_algs": "^curve25519-sha256", "encryption_algs": "^aes128-gcm@openssh.com"}
-            options |= {"gss_host": None, "x509_trusted_certs": None}
-        if endpoint.port is not None:
-            options["port"] = endpoint.port
-        if endpoint.user is not None:
-            options["username"] = endpoint.user
-        if endpoint.known_hosts is not None:
-            options["known_hosts"] = endpoint.known_hosts
-        if endpoint.proxy_jump is not None:
-            options["tunnel"] = endpoint.proxy_jump
-        return options | credentials(endpoint, attempt)
+        return {**options, **target.options}
+
+
+def _abandon(attempts: list[Attempt]) -> None:
+    """The jump hosts that were reached on the way to one that was not."""
+    for attempt in attempts:
+        if attempt.connection is not None:
+            attempt.connection.abort()
 
 
 def _turned_away(error: BaseException, attempt: Attempt) -> bool:

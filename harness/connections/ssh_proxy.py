@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
 import subprocess
 import sys
@@ -14,7 +13,6 @@ import threading
 assert sys.platform != "win32"
 
 from harness.errors import TransportFailed
-from harness.models.endpoint import Ssh
 
 _TAIL = 1000
 
@@ -22,16 +20,14 @@ _TAIL = 1000
 class Proxy:
     """A started proxy command. `socket` is this side's end."""
 
-    def __init__(self, endpoint: Ssh) -> None:
-        """Raises OSError."""
-        assert endpoint.proxy_command is not None
+    def __init__(self, command: str, *, passes_socket: bool) -> None:
+        """`command` without tokens. Raises OSError, TransportFailed."""
         self.socket, theirs = socket.socketpair()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
-        command = expanded(endpoint)
         try:
             self._process = subprocess.Popen(
-                ["sh", "-c", f"exec {command}{' --fdpass' if endpoint.proxy_passes_socket else ''}"],
-                stdin=subprocess.DEVNULL if endpoint.proxy_passes_socket else theirs.fileno(),
+                ["sh", "-c", f"exec {command}"],
+                stdin=subprocess.DEVNULL if passes_socket else theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=self._errors,
                 start_new_session=True,  # Ctrl-C at our terminal is ours to handle
@@ -42,7 +38,7 @@ class Proxy:
             raise
         finally:
             theirs.close()
-        if endpoint.proxy_passes_socket:
+        if passes_socket:
             self._take_over()
 
     def _take_over(self) -> None:
@@ -66,6 +62,14 @@ class Proxy:
         self._errors.seek(max(0, self._errors.seek(0, 2) - _TAIL))
         return self._errors.read().decode(errors="replace").strip()
 
+    def last_words(self) -> tuple[str, bool]:
+        """Ends it: what it said, and whether it failed by itself, so that it need not be tried again (255 is what
+        ssh(1) says, also where sshd has too many at its door)."""
+        said = self.words()
+        status = self._process.poll()
+        self.close()
+        return said, status is not None and status not in (0, 255)
+
     def close(self) -> None:
         """End it; it is waited for aside, since it may take its time."""
         self.socket.close()
@@ -73,9 +77,3 @@ class Proxy:
             self._process.terminate()
             threading.Thread(target=self._process.wait, daemon=True).start()
         self._errors.close()
-
-
-def expanded(endpoint: Ssh) -> str:
-    """The command with its tokens replaced (ssh_config(5), TOKENS)."""
-    values = {"%": "%", "h": endpoint.host, "n": endpoint.host, "p": str(endpoint.port or 22), "r": endpoint.user or ""}
-    return re.sub("%([%hnpr])", lambda match: values[match[1]], endpoint.proxy_command or "")

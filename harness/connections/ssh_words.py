@@ -5,24 +5,30 @@ from __future__ import annotations
 import errno
 import socket
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
+from harness.connections.ssh_known_hosts import Known
 from harness.connections.ssh_library import asyncssh
+from harness.connections.ssh_target import Target
 from harness.errors import TransportFailed, Unreachable
 from harness.models.endpoint import Ssh
 
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
+LOCKED = "it has a passphrase"
 
 
 @dataclass
 class Attempt(asyncssh.SSHClient):
-    """One try to connect, as far as it got."""
+    """One try to connect to one sshd, as far as it got."""
 
-    endpoint: Ssh
+    target: Target
     asked: list[str] = field(default_factory=list)
     """The methods by which the server would let somebody in, as far as they were tried."""
-    locked: tuple[str, ...] = ()
-    """Identity files that nobody but the agent could use, for want of their passphrase."""
+    unusable: dict[str, str] = field(default_factory=dict)
+    """Identity files that were not offered, and why."""
+    known: Known | None = None
+    learned: asyncssh.SSHKey | None = None
+    """The key of a host of which none was known, believed."""
     connection: asyncssh.SSHClientConnection | None = None
     lost: str | None = None
     """Why it broke after it had been made."""
@@ -39,13 +45,27 @@ class Attempt(asyncssh.SSHClient):
     def password_auth_requested(self) -> None:
         self.asked.append("password")
 
-    def kbdint_auth_requested(self) -> None:
+    def kbdint_auth_requested(self) -> Any:
+        """asyncssh answers one question for a password by the password."""
         self.asked.append("keyboard-interactive")
+        return NotImplemented
+
+    def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
+        if not self.target.learns or self.known is None or not self.known.is_new:
+            return False
+        self.learned = key
+        return True
 
     @property
     def greeted(self) -> bool:
         """Whether sshd has sent its banner."""
         return self.connection is not None and bool(self.connection.get_extra_info("server_version"))
+
+
+_OLD = (
+    "perhaps its sshd is very old, or very strict: KexAlgorithms, Ciphers, MACs and HostKeyAlgorithms of the ssh "
+    "config say what is tried (`HostKeyAlgorithms +ssh-rsa`, for one)"
+)
 
 
 def place(endpoint: Ssh) -> str:
@@ -55,11 +75,15 @@ def place(endpoint: Ssh) -> str:
     return f"{user}{endpoint.host}{port}"
 
 
-def explained(label: str, error: BaseException, attempt: Attempt, seconds: float) -> TransportFailed:
-    """The error for a person. `seconds` is the limit that a connection had."""
+def explained(label: str, error: BaseException, attempt: Attempt, seconds: float, said: str = "") -> TransportFailed:
+    """The error for a person. `seconds` is the limit that a connection had, `said` what its proxy command says."""
     if isinstance(error, TransportFailed):
         return TransportFailed(f"{label}: {error.message.removeprefix(f'{label}: ')}", hint=error.hint)
     message, hint = _words(error, attempt, seconds)
+    message += f"; its proxy command says: {said}" if said else ""
+    if isinstance(error, asyncssh.ChannelOpenError):
+        passing = error.code != asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED
+        return (Unreachable if passing else TransportFailed)(f"{label}: {message}", hint=hint)
     lasting = (asyncssh.PermissionDenied, asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed, socket.gaierror)
     passing = isinstance(error, OSError | asyncssh.ConnectionLost) and not isinstance(
         error, (*lasting, FileNotFoundError)
@@ -68,30 +92,42 @@ def explained(label: str, error: BaseException, attempt: Attempt, seconds: float
 
 
 def _words(error: BaseException, attempt: Attempt, seconds: float) -> tuple[str, str | None]:
-    where = place(attempt.endpoint)
+    where = attempt.target.place
     match error:
-        case _ if _is_the_jump_hosts(error, attempt):
-            return _jump_host(where, error, attempt)
         case asyncssh.PermissionDenied():
             return _not_let_in(where, attempt)
+        case asyncssh.HostKeyNotVerifiable() if not error.reason.startswith("Host key is not trusted"):
+            return (
+                f"the host key of {where} is not believed: {error.reason}",
+                "see known_hosts, and its certificate",
+            )
         case asyncssh.HostKeyNotVerifiable():
             return _host_key(where, attempt)
         case asyncssh.KeyExchangeFailed():
             if "host key" in str(error):
                 return _host_key(where, attempt)
+            return f"{where} and this machine have no algorithm in common: {error}", _OLD
+        case asyncssh.ChannelOpenError():
             return (
-                f"{where} and this machine have no algorithm in common: {error}",
-                "its sshd is very old, or very strict",
+                f"the jump host has no way to {where}: {error.reason}",
+                "is its sshd running there, at that port, and may the jump host forward (AllowTcpForwarding)?",
+            )
+        case asyncssh.ProtocolError() if "authentication failures" in str(error):
+            return (
+                f"{where} does not let this user in: it ended the attempt after too many keys (MaxAuthTries)",
+                (
+                    "name the right key: `identity_file` on the platform, or IdentityFile with IdentitiesOnly yes in "
+                    "the ssh config"
+                ),
             )
         case asyncssh.KeyEncryptionError() | asyncssh.KeyImportError():
             return f"the identity file cannot be used: {error}", "unlock it: ssh-add FILE; or name another one"
-        case asyncssh.ConfigParseError():
-            return f"the ssh config cannot be read: {error}", "see ~/.ssh/config"
         case TimeoutError():
             return f"{where} does not answer within {seconds:.3g} s", "is it up, and does a firewall drop packets?"
         case socket.gaierror():
+            way = f", and so not reached: {where}" if attempt.target.final else ""
             return (
-                f"the name {attempt.endpoint.host!r} cannot be resolved: {error.strerror}",
+                f"the name {attempt.target.host!r} cannot be resolved: {error.strerror}{way}",
                 "is it spelled right, and does the ssh config name it?",
             )
         case OSError() if error.errno in _UNREACHABLE or "unreachable" in str(error) or "No route" in str(error):
@@ -110,79 +146,53 @@ def _words(error: BaseException, attempt: Attempt, seconds: float) -> tuple[str,
         case asyncssh.Error() | OSError():
             return (
                 f"the connection to {where} broke during the handshake: {error}",
-                "try again; its sshd's own log tells more",
+                f"try again; its sshd's own log tells more{'' if attempt.asked else '. ' + _OLD}",
             )
         case _:
             return f"no connection to {where}: {error}", "ssh -v, to the same place, tells more"
 
 
-def _is_the_jump_hosts(error: BaseException, attempt: Attempt) -> bool:
-    """Whether it was met before there was a connection to the machine itself."""
-    if attempt.connection is not None:
-        return False
-    if isinstance(error, asyncssh.PermissionDenied | asyncssh.HostKeyNotVerifiable | asyncssh.KeyExchangeFailed):
-        return True  # a ProxyJump of the ssh config, too
-    return (
-        attempt.endpoint.proxy_jump is not None and isinstance(error, OSError) and not isinstance(error, TimeoutError)
-    )
-
-
-def _jump_host(where: str, error: BaseException, attempt: Attempt) -> tuple[str, str | None]:
-    jump = f"the jump host {attempt.endpoint.proxy_jump or ''}".rstrip() + f" on the way to {where}"
-    match error:
-        case asyncssh.PermissionDenied():
-            return (
-                f"{jump} does not let this user in",
-                (
-                    "`identity_file` and `password` are for the machine behind it; name the jump host's key in the ssh "
-                    "config (`use_config: true`), or give it to the agent"
-                ),
-            )
-        case asyncssh.HostKeyNotVerifiable() | asyncssh.KeyExchangeFailed():
-            return (
-                f"the host key of {jump} is not known, or not the one that is known: {error}",
-                "`ssh` to it by hand tells which; it is looked up in your own known_hosts",
-            )
-        case _:
-            return f"{jump} cannot be reached: {error}", "is its name right, and is its sshd running at that port?"
-
-
 def _not_let_in(where: str, attempt: Attempt) -> tuple[str, str | None]:
-    endpoint = attempt.endpoint
-    tried = [f"{file} (it has a passphrase)" if file in attempt.locked else file for file in endpoint.identities]
-    if not tried and not (endpoint.password_env or endpoint.password_file):
+    target = attempt.target
+    password = target.password_env or target.password_file
+    tried = [f"{file}{_why(attempt, file)}" for file in target.identities if target.named]
+    if not target.named:
         tried = ["the keys of the ssh config, of the agent and the default ones"]
-    if endpoint.password_env or endpoint.password_file:
-        tried.append(f"the password of {endpoint.password_env or endpoint.password_file}")
+        tried += [f"not {file}{_why(attempt, file)}" for file in attempt.unusable]
+    tried += [f"the password of {password}"] if password else []
     takes = ", ".join(dict.fromkeys(attempt.asked)) or "none of the methods that were tried"
-    unlock = f"`ssh-add {attempt.locked[0]}` gives the agent a key with a passphrase; " if attempt.locked else ""
-    return (
-        f"{where} does not let this user in; tried: {', '.join(tried)}; it takes: {takes}",
-        f"{unlock}is the key among the user's authorized_keys, the password right, and may this user log in there?",
-    )
+    locked = next((file for file, why in attempt.unusable.items() if why == LOCKED), None)
+    hint = f"`ssh-add {locked}` gives the agent a key with a passphrase; " if locked else ""
+    if target.final:
+        hint += "`identity_file` and `password` are for the machine behind it: the ssh config names a jump host's key; "
+    hint += "is the key among the user's authorized_keys, the password right, and may this user log in there?"
+    return f"{where} does not let this user in; tried: {', '.join(tried)}; it takes: {takes}", hint + _unheard(target)
+
+
+def _why(attempt: Attempt, file: str) -> str:
+    return f" ({attempt.unusable[file]})" if file in attempt.unusable else ""
+
+
+def _unheard(target: Target) -> str:
+    return f"; the ssh config's {', '.join(target.unheard)} is not honoured here" if target.unheard else ""
 
 
 def _host_key(where: str, attempt: Attempt) -> tuple[str, str | None]:
-    endpoint = attempt.endpoint
-    file = endpoint.known_hosts or "~/.ssh/known_hosts"
-    if _is_known(endpoint, Path(file).expanduser()):
+    target = attempt.target
+    file = next(iter(target.known_hosts), "any known_hosts")
+    name = target.key_alias or target.host
+    name = name if target.port == 22 or target.key_alias else f"[{target.host}]:{target.port}"
+    if attempt.known is not None and not attempt.known.is_new:
         return (
             f"the host key of {where} is not the one in {file}: it has changed, or another machine answers",
-            f"if it was changed on purpose: ssh-keygen -f {file} -R {_entry(endpoint)}",
+            f"if it was changed on purpose: ssh-keygen -f {file} -R '{name}'",
         )
+    alias = f" as {target.key_alias}" if target.key_alias else ""
+    port = f"-p {target.port} " if target.port != 22 else ""
     return (
-        f"the host key of {where} is not known: it is not in {file}",
-        f"ssh-keyscan {f'-p {endpoint.port} ' if endpoint.port else ''}{endpoint.host} shows it; compare, and add it",
+        f"the host key of {where} is not known: it is not in {file}{alias}",
+        (
+            f"ssh-keyscan {port}{target.host} shows it; compare, and add it; or let `StrictHostKeyChecking accept-new` "
+            f"in the ssh config add it{_unheard(target)}"
+        ),
     )
-
-
-def _is_known(endpoint: Ssh, file: Path) -> bool:
-    try:
-        keys, authorities, *_ = asyncssh.match_known_hosts(str(file), endpoint.host, "", endpoint.port)
-    except (OSError, ValueError):
-        return False
-    return bool(keys or authorities)
-
-
-def _entry(endpoint: Ssh) -> str:
-    return endpoint.host if endpoint.port in (None, 22) else f"'[{endpoint.host}]:{endpoint.port}'"

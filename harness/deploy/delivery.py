@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from harness.connections.base import Connection, Process
-from harness.errors import DeployFailed, HarnessError, TransportFailed
+from harness.errors import DeployFailed, HarnessError, TransportFailed, message_of
 from harness.models.results import CompilationResult
 
 _CHUNK = 1 << 18
@@ -57,14 +57,16 @@ else
     trap 'rm -rf "$folder"' EXIT
     say folder "$folder"
     said=$({ head -c "$size" >"$folder/runner"; } 2>&1) || { say unpushed "$(last "$said")"; exit 1; }
-    chmod 700 "$folder/runner"
+    said=$(chmod 700 "$folder/runner" 2>&1) || { say unpushed "$(last "$said")"; exit 1; }
     digest=$(sum "$folder/runner")
     case $digest in
     "$wanted") ;;
     "") say unchecked; read -r word; [ "$word" = go ] || exit 1 ;;
     *)
         got=$(($(wc -c <"$folder/runner")))
-        if [ "$got" -lt "$size" ]; then say unpushed "only $got bytes of it arrived"; else say damaged "$digest"; fi
+        [ "$got" -lt "$size" ] || { say damaged "$digest"; exit 1; }
+        said=$({ head -c 65536 /dev/zero >"$folder/probe"; } 2>&1) || said=": $(last "$said")"
+        say unpushed "only $got bytes of it arrived$said"
         exit 1 ;;
     esac
 fi
@@ -208,7 +210,7 @@ class Delivery:
             try:
                 said = process.wait(5).err.strip()
             except HarnessError as error:
-                said = error.message
+                said = error.of(self.host)
             raise self._unpushed(said or line or "its shell ended")
         word, _, rest = text.partition(" ")
         return word, rest.strip()
@@ -226,7 +228,7 @@ class Delivery:
         try:
             digest = hashlib.sha256(self.connection.read(f"{self.folder}/runner")).hexdigest()
         except (HarnessError, OSError) as error:
-            raise self._unpushed(str(error)) from error
+            raise self._unpushed(message_of(error, self.host)) from error
         if digest != self.binary.sha256:
             raise self._damaged(digest)
 

@@ -22,7 +22,7 @@ from harness.deploy.means import Deployed, HostWork, Means
 from harness.deploy.records import task_result
 from harness.deploy.segments import Carrier, Segment, segments_of
 from harness.deploy.state import HostState
-from harness.errors import HarnessError, Interrupted
+from harness.errors import HarnessError, Interrupted, message_of
 from harness.models.results import DecisionRecord, HostExecutionResult
 from harness.models.runner import Payload, PayloadPlay, TaskRecord
 
@@ -70,7 +70,7 @@ class _Journey:
         if not self.records and isinstance(error, HarnessError):
             self.refused = error
         else:
-            self.error = error.of(self.work.host) if isinstance(error, HarnessError) else str(error)
+            self.error = message_of(error, self.work.host)
 
 
 class _Slice:

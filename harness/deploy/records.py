@@ -52,6 +52,8 @@ class Transcript:
             return None
         try:
             value = json.loads(text)
+            if "\\ud" in text.lower():  # half a surrogate pair is no character: no report could hold it
+                json.dumps(value, ensure_ascii=False).encode()
             if isinstance(value, dict) and value.get("type") == "state":
                 self._take_state(value)
                 return None

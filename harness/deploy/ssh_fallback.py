@@ -15,7 +15,7 @@ from harness.deploy.binary_only import binary_run
 from harness.deploy.means import Deployed, HostWork, Means
 from harness.deploy.records import task_result
 from harness.deploy.resume import Progress, progress_of, remaining, unsure
-from harness.errors import HarnessError, Interrupted
+from harness.errors import HarnessError, Interrupted, message_of
 from harness.models.results import DecisionRecord, HostExecutionResult
 from harness.models.runner import TaskRecord
 
@@ -54,7 +54,7 @@ def deploy(works: Sequence[HostWork], means: Means) -> Deployed:
     for name, group in groups.items():
         for attempt in group:
             host = attempt.work.host
-            run = runs[name][host] if name in runs else HostRun(error=_words(broken[name], host))
+            run = runs[name][host] if name in runs else HostRun(error=message_of(broken[name], host))
             deployed.results[host] = _result(attempt, run)
     return deployed
 
@@ -194,7 +194,3 @@ def _first(work: HostWork) -> DecisionRecord:
     if work.decision.method != "binary":
         return DecisionRecord(method="binary", reasons=["the strategy is ssh-fallback: a binary first"])
     return DecisionRecord(method="binary", reasons=list(work.decision.reasons))
-
-
-def _words(error: BaseException, host: str) -> str:
-    return error.of(host) if isinstance(error, HarnessError) else str(error)

@@ -10,6 +10,7 @@ from functools import cache, partial
 from harness import registry
 from harness.compile.base import Compiler, CompileSettings
 from harness.compile.inspect import check_binary
+from harness.connections.base import Connection
 from harness.deadline import Deadline
 from harness.deploy import become, foreign_root
 from harness.deploy.decide import Decision
@@ -29,21 +30,18 @@ _STRICT = (BinaryOnly(), Hybrid())
 """Strategies under which a platform without its binary has failed."""
 
 
-def compile_plan(context: Context, checked: CheckedPlan, hosts: Sequence[str], *, step: str) -> Binaries:
+def compile_plan(
+    context: Context, checked: CheckedPlan, connections: Mapping[str, Connection], *, step: str
+) -> Binaries:
     """One binary for each (slice, target) among the hosts. Raises StepFailed (stage compile)."""
     from harness.deploy.known import decide_all
 
     try:
-        payloads = payloads_of(context.scenario, checked, hosts, list(context.secrets))
+        payloads = payloads_of(context.scenario, checked, list(connections), list(context.secrets))
     except HarnessError as error:
         raise StepFailed(describe(error), outcome="error", stage="compile") from error
     busy = [host for payload in payloads for host in payload.run_on]
-    began = time.monotonic()
-    facts = context.facts(step, busy)
-    took = time.monotonic() - began
-    context.time(step, "", "reach", took)
-    if step == "converge":
-        context.ledger.reach_time += took
+    facts = context.facts(busy, connections)
     compiler = _compiler(context, checked.compiler)
     strategies = {host: context.scenario.strategy(host) for host in busy}
     payloads = become.by_user(payloads, facts, compiler.honours())
@@ -64,7 +62,7 @@ def compile_plan(context: Context, checked: CheckedPlan, hosts: Sequence[str], *
     context.time(step, "", "compile", time.monotonic() - began)
     compiled, failures = _compiled(context, payloads, targets, outcome, spent)
     of_host = {host: payload for payload in payloads for host in payload.run_on}
-    return Binaries(frozenset(hosts), of_host, decisions, compiled, failures, compiler.honours().parts)
+    return Binaries(frozenset(connections), of_host, decisions, compiled, failures, compiler.honours().parts)
 
 
 def require_compiler(context: Context, checked: CheckedPlan) -> None:

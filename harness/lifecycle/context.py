@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -16,7 +16,7 @@ from harness.drivers.base import Capability, RunId
 from harness.errors import HarnessError
 from harness.lifecycle.crew import Outcome, side_by_side
 from harness.lifecycle.events import Observer
-from harness.lifecycle.failures import all_done
+from harness.lifecycle.failures import all_done, raise_defects
 from harness.lifecycle.faults import Faults
 from harness.lifecycle.fleet import Fleet
 from harness.lifecycle.journal import Journal
@@ -39,6 +39,8 @@ T = TypeVar("T")
 
 _GRACE = 5.0
 """Seconds."""
+_PATIENCE, _SHARE = 30.0, 0.3
+"""Seconds for a host to answer, and of the time that is left."""
 
 
 class DestroyPolicy(enum.StrEnum):
@@ -145,7 +147,22 @@ class Context:
 
     def connections(self, step: str) -> dict[str, Connection]:
         """A connection to every host, made ready where it is not yet. Raises StepFailed with all that failed."""
+        return all_done(self._made_ready(step))
 
+    def reached(self, step: str) -> Outcome[Connection]:
+        """A connection to every host that answers, and why the others cannot be reached. One that does not answer is
+        not waited for to the end: the others want their time."""
+        outcome = self._made_ready(step)
+        raise_defects(outcome)
+        patience = min(_PATIENCE, self.deadline.remaining() * _SHARE)
+        answered = self.each(list(outcome.done), lambda name: outcome.done[name].reach(patience))
+        raise_defects(answered)
+        for name, error in answered.failed.items():
+            del outcome.done[name]
+            outcome.failed[name] = error
+        return outcome
+
+    def _made_ready(self, step: str) -> Outcome[Connection]:
         def ready(name: str) -> Connection:
             started = time.monotonic()
             known = self.fleet.members[name].connection
@@ -158,17 +175,15 @@ class Context:
 
         # A driver that waits until the deadline still has to say what it last saw.
         patient = Deadline(self.deadline.remaining() + _GRACE)
-        return all_done(self.each(self.hosts, ready, patient))
+        return self.each(self.hosts, ready, patient)
 
-    def facts(self, step: str, names: Sequence[str]) -> dict[str, Facts]:
-        """What these hosts have told of themselves, all of them reached. Each is asked once a run, one that a driver of
-        ours made once in its life: such a machine does not become another. Raises StepFailed (stage push)."""
-        connections = self.connections(step)
+    def facts(self, names: Sequence[str], connections: Mapping[str, Connection]) -> dict[str, Facts]:
+        """What these hosts have told of themselves. Each is asked once a run, one that a driver of ours made once in
+        its life: such a machine does not become another. Raises StepFailed (stage push)."""
 
         def told(name: str) -> Facts:
             member = self.fleet.members[name]
             if member.facts is not None:
-                connections[name].reach()
                 return member.facts
             member.facts = facts = connections[name].facts()
             if Capability.OWNED in member.site.capabilities:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TypeVar
 
 from harness.connections.base import Connection
@@ -50,8 +51,10 @@ def run_plan(
     step: str,
     arguments: RunArguments,
     witness: Witness | None = None,
+    unreached: Mapping[str, BaseException] = MappingProxyType({}),
 ) -> dict[str, HostExecutionResult]:
-    """Each host by its strategy. Raises StepFailed (stage push) when any could not be brought what it was to run."""
+    """Each host by its strategy; the `unreached` have failed already. Raises StepFailed (stage push) when any could not
+    be brought what it was to run."""
     started = time.monotonic()
     means = means_of(context, step, arguments, witness)
     before = _so_far(connections)
@@ -67,19 +70,20 @@ def run_plan(
         for decision in result.decisions:
             if decision.degraded:
                 context.warn(f"{host} was {in_words(decision)}")
-    for host, error in deployed.failed.items():
+    for host, error in (failed := {**unreached, **deployed.failed}).items():
+        decided = binaries.decisions.get(host)
         results[host] = HostExecutionResult(
             host=host,
             task_results=[],
-            deployment_method=binaries.decisions[host].method,
+            deployment_method=decided.method if decided is not None else "binary",
             execution_time=0.0,
-            error=describe(error).removeprefix(f"{host}: ").removeprefix(f"{host}: "),
+            error=describe(error, of=host),
         )
     if step == "converge":
         context.ledger.host_results.update(results)
         context.ledger.passed += _passed(results, before, _so_far(connections))
-    if deployed.failed:
-        raise _failure(deployed, len(results), step)
+    if failed:
+        raise _failure(failed, len(results), step, pushing=set(unreached))
     return results
 
 
@@ -93,18 +97,18 @@ def _passed(
 ) -> Iterator[Passed | None]:
     """Ansible has connections of its own: what has passed over them nobody knows."""
     for host, result in results.items():
-        was, now = before[host], after[host]
+        was, now = before.get(host), after.get(host)
         if was is None or now is None or result.deployment_method != "binary":
             yield None
         else:
             yield now.since(was)
 
 
-def _failure(deployed: Deployed, count: int, step: str) -> StepFailed:
-    pushing = all(isinstance(error, DeployFailed) for error in deployed.failed.values())
-    words = describe_all(deployed.failed)
-    told = f"{len(deployed.failed)} of {count} platforms failed" if step == "converge" else words
-    return StepFailed(told, outcome="error", stage="push" if pushing else "run", words=words)
+def _failure(failed: Mapping[str, BaseException], count: int, step: str, *, pushing: Collection[str]) -> StepFailed:
+    pushed = all(host in pushing or isinstance(error, DeployFailed) for host, error in failed.items())
+    words = describe_all(failed)
+    told = f"{len(failed)} of {count} platforms failed" if step == "converge" else words
+    return StepFailed(told, outcome="error", stage="push" if pushed else "run", words=words)
 
 
 def _works(context: Context, binaries: Binaries, connections: Mapping[str, Connection]) -> list[HostWork]:

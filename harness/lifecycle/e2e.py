@@ -60,7 +60,7 @@ class E2ETestRunner:
     def compile_execution_plan(self) -> CompilationResult:
         """Compile for every target among the platforms; the first one's result is returned."""
         context = self._ready()
-        self._binaries = _do(lambda it: compile_plan(it, checked_plan(it), it.hosts, step="converge"), context)
+        self._binaries = _do(_compiled, context)
         seen = {result.sha256: result for result in self._binaries.of_host.values()}
         context.ledger.compilations = list(seen.values())
         if not seen:
@@ -139,6 +139,10 @@ class E2ETestRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.cleanup()
+
+
+def _compiled(context: Context) -> Binaries:
+    return compile_plan(context, checked_plan(context), context.connections("converge"), step="converge")
 
 
 def _do(stage: Callable[[Context], T], context: Context) -> T:

@@ -43,11 +43,11 @@ class StepSkipped(Exception):
         self.reason = reason
 
 
-def describe(error: BaseException) -> str:
-    """An error as a person reads it: message, every problem, hint."""
+def describe(error: BaseException, *, of: str | None = None) -> str:
+    """An error as a person reads it: message, every problem, hint. `of`: whose it is, where that is said already."""
     if not isinstance(error, HarnessError):
         return f"internal error: {type(error).__name__}: {error}"
-    lines = [error.message]
+    lines = [error.message if of is None else error.of(of)]
     if isinstance(error, InvalidInput):
         for problem in error.problems:
             lines.append(f"  {problem}")
@@ -62,8 +62,7 @@ def describe_all(failed: Mapping[str, BaseException]) -> str:
     """The errors of several hosts; equal ones are told once."""
     by_text: dict[str, list[str]] = {}
     for host, error in failed.items():
-        text = describe(error).removeprefix(f"{host}: ")
-        by_text.setdefault(text, []).append(host)
+        by_text.setdefault(describe(error, of=host), []).append(host)
     parts = [f"{', '.join(hosts)}: {text}" for text, hosts in by_text.items()]
     return parts[0] if len(parts) == 1 else "\n".join([f"{len(failed)} platforms failed", *parts])
 

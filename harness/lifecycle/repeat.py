@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.models.results import Failed, Skipped, TaskExecutionResult, TestReport
+from harness.report.findings import hosts
 
 
 def outcomes(report: TestReport) -> dict[str, str]:
@@ -13,7 +14,7 @@ def outcomes(report: TestReport) -> dict[str, str]:
     Times, sizes, paths and run ids are left out.
     """
     found: dict[str, str] = {f"step {step.step}#{number}": step.outcome for number, step in enumerate(report.steps)}
-    for host in report.execution_result.host_results if report.execution_result else []:
+    for host in hosts(report):
         if host.error:
             found[f"{host.host}: the run"] = "error"
         for task in host.task_results:

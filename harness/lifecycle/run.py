@@ -197,7 +197,7 @@ class Run:
 
     def _keep_report(self, context: Context, report: TestReport) -> None:
         try:
-            write_atomically(context.folder / "report.json", report.model_dump_json(indent=2))
+            write_atomically(self._workspace.report(self._id), report.model_dump_json(indent=2))
         except OSError as error:
             context.observer.warning(
                 self._scenario.name, f"the report could not be kept in {context.folder}: {error.strerror}"

@@ -49,6 +49,7 @@ def build_report(context: Context) -> TestReport:
         compilation_results=ledger.compilations,
         scenario=context.scenario.name,
         run=context.run.value,
+        verb=context.verb,
         steps=ledger.steps,
         snapshots=list(ledger.snapshots.values()),
         screens=dict(ledger.screens),

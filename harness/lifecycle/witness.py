@@ -135,7 +135,9 @@ class Witness:
             for host, result in results.items()
             if result.error is None and host in self._sights and self._sights[host].before is not None
         ]
-        outcome = self._context.each(waiting, lambda host: self._after(host, results[host]))
+        # Another host may have taken all the time there was.
+        deadline = Deadline(max(self._context.deadline.remaining(), _PATIENCE))
+        outcome = self._context.each(waiting, lambda host: self._after(host, results[host]), deadline)
         self._unseen(outcome.failed)
         evidence = [self._evidence(result) for host, result in results.items() if host in self._sights]
         found = [result for one in evidence for result in judge(one, self._wanted)]

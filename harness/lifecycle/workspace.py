@@ -55,6 +55,9 @@ class Workspace:
     def run_folder(self, run: RunId) -> Path:
         return self.runs / run.value
 
+    def report(self, run: RunId) -> Path:
+        return self.run_folder(run) / "report.json"
+
     def run_lock_path(self, run: RunId) -> Path:
         return self.root / "locks" / f"run-{run}.lock"
 
@@ -95,14 +98,19 @@ class Workspace:
             ) from error
         return folder
 
+    def all_runs(self) -> list[RunId]:
+        """Those that have a folder, newest first."""
+        entries = list(self.runs.iterdir()) if self.runs.is_dir() else []
+        names = [entry.name for entry in entries if entry.is_dir() and not entry.is_symlink()]
+        return [RunId(name) for name in sorted(names, reverse=True)]
+
     def prune(self, keep: int) -> list[RunId]:
         """Remove all but the newest `keep` run folders, and say which; one whose run still lives stays."""
-        folders = sorted(entry.name for entry in self.runs.iterdir() if entry.is_dir() and not entry.is_symlink())
         pruned = []
-        for name in folders[:-keep] if keep else folders:
-            if is_free(self.run_lock_path(RunId(name))):
-                shutil.rmtree(self.runs / name, ignore_errors=True)
-                pruned.append(RunId(name))
+        for run in reversed(self.all_runs()[keep:]):
+            if is_free(self.run_lock_path(run)):
+                shutil.rmtree(self.run_folder(run), ignore_errors=True)
+                pruned.append(run)
         return pruned
 
     def _point_latest(self, run: RunId) -> None:

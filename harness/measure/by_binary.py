@@ -15,6 +15,7 @@ from harness.measure.clocks import Sample, reading
 from harness.measure.ground import Ground, passage, verb_failed
 from harness.models.bench import Passage
 from harness.models.results import HostExecutionResult, TestReport
+from harness.report.findings import hosts
 
 NAME = "binary"
 _SHOWN = 800
@@ -55,8 +56,8 @@ class ByBinary:
         with closing(Journal.open_for_reading(workspace.database)) as journal:
             run = journal.runs(ground.scenario.name)[0].run
             timings = journal.timings(run, "converge")
-        report = TestReport.model_validate_json((workspace.run_folder(run) / "report.json").read_text())
-        results = report.execution_result.host_results if report.execution_result else []
+        report = TestReport.model_validate_json(workspace.report(run).read_text())
+        results = hosts(report)
         return Sample(
             wall=timings.get("reach", 0.0) + timings.get("run", 0.0),
             process=process,

@@ -150,8 +150,11 @@ def _socket(endpoint: Ssh) -> Iterator[int | None]:
     passed one. It counts for the whole process, not between the first connection and the last result."""
     if sys.platform != "win32" and endpoint.proxy_command is not None:
         from harness.connections.ssh_proxy import Proxy
+        from harness.connections.ssh_target import route
 
-        proxy = Proxy(endpoint)
+        target = route(endpoint)[-1]
+        assert target.proxy_command is not None
+        proxy = Proxy(target.proxy_command, passes_socket=target.proxy_passes_socket)
         try:
             yield proxy.socket.fileno()
         finally:

@@ -212,6 +212,7 @@ class TestReport(Model):
     compilation_results: list[CompilationResult] = Field(default_factory=list)
     scenario: str = ""
     run: str = ""
+    verb: str = ""
     steps: list[StepResult] = Field(default_factory=list)
     snapshots: list[SnapshotUse] = Field(default_factory=list)
     screens: dict[str, str] = Field(default_factory=dict)

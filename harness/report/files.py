@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from pydantic import ValidationError
+
 from harness.atomic import write_atomically
-from harness.errors import HarnessError, UsageError
+from harness.errors import HarnessError, Problem, UsageError
+from harness.models.problems import Keys, path_text, problems_of
 from harness.models.results import TestReport
 
 Format = Literal["json", "junit", "html"]
@@ -20,6 +24,28 @@ def format_of(path: Path) -> Format:
     if path.suffix not in formats:
         raise UsageError(f"what kind of report is {path} to be?", hint="say it with --report-format")
     return formats[path.suffix]
+
+
+def read_reports(path: Path) -> list[TestReport]:
+    """What a file holds that `render` has written as JSON. Raises InvalidInput with all that is wrong in it."""
+    from harness.plan.document import read_document, refuse
+
+    value = read_document(path).value
+    reports: list[TestReport] = []
+    problems: list[Problem] = []
+    for number, one in enumerate(value if isinstance(value, list) else [value]):
+        where = partial(_where, path, (number,) if isinstance(value, list) else ())
+        try:
+            reports.append(TestReport.model_validate(one))
+        except ValidationError as error:
+            problems += problems_of(error, one, model=TestReport, where=where)
+    if problems:
+        refuse(path, problems, hint="`harness test --report-format json` writes a report that can be read again")
+    return reports
+
+
+def _where(path: Path, above: Keys, keys: Keys) -> str:
+    return f"{path.name}: {path_text(above + keys)}".removesuffix(": ")
 
 
 def render(reports: Sequence[TestReport], format: Format, *, many: bool) -> str:

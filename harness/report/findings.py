@@ -63,7 +63,7 @@ def checks(report: TestReport) -> Iterator[tuple[str, CheckResult]]:
 
 
 def totals(report: TestReport) -> Totals:
-    tasks = [task for host in _hosts(report) for task in host.task_results]
+    tasks = [task for host in hosts(report) for task in host.task_results]
     outcomes = [check.outcome for _, check in checks(report)]
     failed = sum(isinstance(task.status, Failed) and not task.ignored for task in tasks)
     ignored = sum(isinstance(task.status, Failed) and task.ignored for task in tasks)
@@ -99,7 +99,18 @@ def is_expected(report: TestReport, host: str, task: TaskExecutionResult) -> boo
     )
 
 
-def _hosts(report: TestReport) -> list[HostExecutionResult]:
+def task_status(report: TestReport, host: str, task: TaskExecutionResult) -> str:
+    """`ok`, `changed`, `skipped`, `failed`, `failed as expected` or `ignored`."""
+    if isinstance(task.status, Skipped):
+        return "skipped"
+    if isinstance(task.status, Failed):
+        if is_expected(report, host, task):
+            return "failed as expected"
+        return "ignored" if task.ignored else "failed"
+    return "changed" if task.changed else "ok"
+
+
+def hosts(report: TestReport) -> list[HostExecutionResult]:
     return report.execution_result.host_results if report.execution_result else []
 
 
@@ -111,7 +122,7 @@ def _step_errors(report: TestReport) -> Iterator[Finding]:
 
 
 def _task_failures(report: TestReport) -> Iterator[Finding]:
-    for host in _hosts(report):
+    for host in hosts(report):
         if host.error:
             head, _, rest = host.error.partition("\n")
             yield Finding(host.host, head, detail=rest)

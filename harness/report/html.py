@@ -12,9 +12,9 @@ from typing import Any
 import jinja2
 
 from harness import __version__
-from harness.models.results import Failed, HostExecutionResult, Skipped, TaskExecutionResult, TestReport
+from harness.models.results import HostExecutionResult, TestReport
 from harness.report.decisions import in_words
-from harness.report.findings import checks, findings, is_expected, totals, verdict
+from harness.report.findings import checks, findings, hosts, task_status, totals, verdict
 from harness.report.text import plural, printable, seconds, size
 
 
@@ -53,7 +53,7 @@ def _view(report: TestReport) -> dict[str, Any]:
         "findings": findings(report),
         "took": (report.end_time - report.start_time).total_seconds(),
         "steps": [(step, 100 * step.duration / steps_longest) for step in report.steps],
-        "hosts": [_host(report, host) for host in _hosts(report)],
+        "hosts": [_host(report, host) for host in hosts(report)],
         "checks": [(host or "tests", [check for _, check in pairs]) for host, pairs in by_host],
         "screens": [(host, _inline(Path(path))) for host, path in sorted(report.screens.items())],
     }
@@ -67,25 +67,11 @@ def _inline(picture: Path) -> str:
         return ""
 
 
-def _hosts(report: TestReport) -> list[HostExecutionResult]:
-    return report.execution_result.host_results if report.execution_result else []
-
-
 def _host(report: TestReport, host: HostExecutionResult) -> dict[str, Any]:
-    tasks = [{"result": task, "status": _status(report, host.host, task)} for task in host.task_results]
+    tasks = [{"result": task, "status": task_status(report, host.host, task)} for task in host.task_results]
     return {
         "result": host,
         "decisions": [in_words(decision) for decision in host.decisions],
         "tasks": tasks,
         "failed": host.error is not None or any(task["status"] == "failed" for task in tasks),
     }
-
-
-def _status(report: TestReport, host: str, task: TaskExecutionResult) -> str:
-    if isinstance(task.status, Skipped):
-        return "skipped"
-    if isinstance(task.status, Failed):
-        if is_expected(report, host, task):
-            return "failed as expected"
-        return "ignored" if task.ignored else "failed"
-    return "changed" if task.changed else "ok"

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 from harness.models.results import Failed, Skipped, TestReport
 from harness.report.decisions import in_words
-from harness.report.findings import checks, is_expected
+from harness.report.findings import checks, hosts, is_expected
 
 # XML 1.0 has no way to write these characters, not even escaped (https://www.w3.org/TR/xml/#charsets).
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -98,7 +98,7 @@ def _steps(report: TestReport) -> Iterator[Case]:
 
 def _deployments(report: TestReport) -> Iterator[Case]:
     """How each host was deployed, and why so; that a host was degraded is a warning, which JUnit knows none of."""
-    for host in report.execution_result.host_results if report.execution_result else []:
+    for host in hosts(report):
         if host.decisions:
             told = "\n".join(in_words(decision) for decision in host.decisions)
             name = f"{host.host}: {host.deployment_method}"
@@ -106,7 +106,7 @@ def _deployments(report: TestReport) -> Iterator[Case]:
 
 
 def _tasks(report: TestReport) -> Iterator[Case]:
-    for host in report.execution_result.host_results if report.execution_result else []:
+    for host in hosts(report):
         classname = f"{report.scenario}.{host.host}.tasks"
         for task in host.task_results:
             name = f"{task.task_id}: {task.name}" if task.name and task.name != task.task_id else task.task_id

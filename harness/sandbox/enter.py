@@ -136,6 +136,8 @@ def main(arguments: list[str]) -> int:
         layers.join_cgroups(request.many["--cgroup"])
         directory = open_process(request.pid, request.start_time)
         spaces = open_spaces(directory)
+        if "--signal-all" not in request.one and not _let_in(directory, signals):
+            return _fail("called off while the sandbox stood still")
         if request.rootless:
             user = os.open("ns/user", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
             kernel.setns(user, kernel.CLONE_NEWUSER, "join the sandbox's user name space")
@@ -154,6 +156,26 @@ def main(arguments: list[str]) -> int:
         pair[1].close()
         return _wait_with_terminal(Child(child, signals), pair[0])
     return _wait(Child(child, signals))
+
+
+def _let_in(directory: int, signals: int) -> bool:
+    """Wait while the sandbox is frozen (`harness.drivers.native.freezer`): its PID 1 is stopped, and whoever came in
+    now would be at work in a machine that stands still. False when a signal came first."""
+    import select
+
+    while _is_stopped(directory):
+        if select.select([signals], [], [], 0.05)[0]:
+            return False
+    return True
+
+
+def _is_stopped(directory: int) -> bool:
+    """proc_pid_stat(5): the state follows the name, which may hold anything."""
+    file = os.open("stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return os.read(file, 4096).rpartition(b")")[2].split()[0] == b"T"
+    finally:
+        os.close(file)
 
 
 def _fail(message: str) -> int:

@@ -63,7 +63,7 @@ class Session:
         """Integrity checks have been by the time that a binary is replaced: nothing but what it does can betray it."""
         checked = checked_plan(context)
         try:
-            binaries = compile_plan(context, checked, context.hosts, step="converge")
+            binaries = compile_plan(context, checked, context.connections("converge"), step="converge")
         except StepFailed as failure:
             raise HarnessError(failure.reason) from failure
         if self.forge is not None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -15,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from harness import process_group
 from harness.cancellation import Cancellation
 from harness.deadline import Deadline
 from harness.errors import HarnessError
@@ -88,8 +87,8 @@ class Child:
         """Interrupt it; kill it when it has not ended after the grace."""
         if self._stopped is None:
             self._stopped = why
-            self._signal("SIGINT")
-            killer = threading.Timer(_GRACE, lambda: self._signal("SIGKILL"))
+            self._signal(process_group.interrupt)
+            killer = threading.Timer(_GRACE, lambda: self._signal(process_group.kill))
             killer.daemon = True
             killer.start()
 
@@ -101,7 +100,7 @@ class Child:
             try:
                 process.wait(_GRACE)
             except subprocess.TimeoutExpired:
-                self._signal("SIGKILL")
+                self._signal(process_group.kill)
                 process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
@@ -111,7 +110,7 @@ class Child:
     def discard(self) -> None:
         """End one that was never given anything to do."""
         if self.alive:
-            self._signal("SIGKILL")
+            self._signal(process_group.kill)
             self._process.wait()
         self.close()
 
@@ -122,14 +121,9 @@ class Child:
             self._process.stdin.write(json.dumps(work).encode() + b"\n")
             self._process.stdin.flush()
 
-    def _signal(self, name: str) -> None:
-        if self._process.poll() is not None:
-            return
-        if sys.platform == "win32":
-            self._process.terminate()
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.Signals[name])
+    def _signal(self, send: Callable[[subprocess.Popen[bytes]], None]) -> None:
+        if self._process.poll() is None:
+            send(self._process)
 
 
 class Standby:

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -195,7 +196,7 @@ def test_nothing_is_left(run: PlaybookRun) -> None:
     assert not [
         path for path in Path("/tmp").glob("harness-ansible-*") if path.stat().st_uid == os.getuid() and mine(path)
     ]
-    assert not sleeping("60")
+    assert not below("60")
 
 
 def mine(folder: Path) -> bool:
@@ -204,12 +205,14 @@ def mine(folder: Path) -> bool:
     return any(str(lock) == file.path for file in psutil.Process().open_files())
 
 
-def sleeping(seconds: str) -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process().children(recursive=True)
-        if child.name() == "sleep" and seconds in child.cmdline()
-    ]
+def below(word: str) -> list[psutil.Process]:
+    """Of this process's children and theirs those that were given this argument. Each may end while it is looked at."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if word in child.cmdline():
+                found.append(child)
+    return found
 
 
 def test_what_ansible_refuses_is_told_in_its_words(site: Site) -> None:
@@ -258,18 +261,20 @@ def test_it_ends_with_everything_it_started(site: Site, why: str, error: type[Ex
     deadline = Deadline(3600)
 
     def stop() -> None:
-        wait_for(lambda: len(sleeping("4711")) >= 2)
-        if why == "called off":
-            cancellation.call()
-        else:
-            deadline.seconds = 0.0
+        try:
+            wait_for(lambda: len(below("4711")) >= 2)
+        finally:  # or it would go on for an hour
+            if why == "called off":
+                cancellation.call()
+            else:
+                deadline.seconds = 0.0
 
     threading.Thread(target=stop, daemon=True).start()
     job = PlaybookJob(site.playbook(STUCK), site.hosts)
     with pytest.raises(error, match=r"playbook\.yml"):
         run_playbook(job, deadline=deadline, cancellation=cancellation)
-    assert not [child for child in psutil.Process().children(recursive=True) if "ansible-playbook" in child.cmdline()]
-    assert not sleeping("4711")
+    assert not below(str(job.playbook))
+    assert not below("4711")
 
 
 def test_without_ansible_the_hint_installs_it(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

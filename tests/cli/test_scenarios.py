@@ -103,9 +103,10 @@ def test_options_that_exclude_one_another_are_refused(project: Project) -> None:
     project.scenario()
     for arguments in (
         ["--setup-only", "--cleanup-only"], ["--all", "-s", "default"], ["--fixture", "x", "--all"],
-        ["--output", "report.doc"],
+        ["--output", "report.doc"], ["--json", "--output", "report.json"], ["--json", "--report-format", "html"],
     ):  # fmt: skip
         assert project.run("test", *arguments).code == 2, arguments
+    assert project.run("destroy", "--orphans", "--json").code == 2
 
 
 @pytest.mark.parametrize(
@@ -153,6 +154,17 @@ def test_a_report_goes_to_a_file_or_to_stdout(project: Project) -> None:
     reports = [TestReport.model_validate(one) for one in json.loads(outcome.out)]
     assert len(reports) == 2
     assert "2 runs, all the same" in outcome.err
+
+
+@pytest.mark.cargo
+def test_json_on_stdout_is_the_report_and_nothing_else(project: Project) -> None:
+    project.scenario()
+    project.scenario("other")
+    outcome = project.passes("converge", "--json")
+    report = TestReport.model_validate_json(outcome.out)
+    assert (report.verb, report.scenario) == ("converge", "default")
+    assert "converge" in outcome.err
+    assert [one["verb"] for one in json.loads(project.passes("destroy", "--all", "--json").out)] == ["destroy"] * 2
 
 
 @pytest.mark.cargo

@@ -113,13 +113,14 @@ def test_the_users_config_is_honoured(host: Machine, monkeypatch: pytest.MonkeyP
     assert reached(Ssh(host="behind", use_config=True)) == "root"
     known_hosts = tmp_path / ".ssh/known_hosts"
     for jump, known, words in (
-        (f"nobody@127.0.0.1:{host.port}", "", "is not known, or not the one that is known"),
+        (f"nobody@127.0.0.1:{host.port}", "", "is not known"),
         (f"nobody@127.0.0.1:{host.port}", host.known_hosts.read_text(), "does not let this user in"),
-        ("127.0.0.1:1", "", "cannot be reached"),
+        ("127.0.0.1:1", "", "refuses connections"),
     ):
         known_hosts.write_text(known)
         why = refused(host.endpoint(port=22, proxy_jump=jump)).message
-        assert f"the jump host {jump} on the way to root@127.0.0.1" in why and words in why
+        assert f"port {jump.split(':')[1]} on the way to root@127.0.0.1" in why and words in why
+        assert "the jump host " in why
     if shutil.which("nc"):
         assert reached(Ssh(host="piped", use_config=True)) == "root"
     assert "cannot be resolved" in refused(Ssh(host="no-such.invalid", use_config=True)).message
@@ -157,19 +158,14 @@ def test_who_is_not_let_in_is_told_what_was_tried(host: Machine, monkeypatch: py
     assert "is no private key" in refused(host.endpoint(identities=("/etc/passwd",))).message
 
 
-def test_nobody_there(host: Machine) -> None:
+def test_nobody_there(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = refused(host.endpoint(port=1))
     assert "refuses connections" in closed.message and isinstance(closed, Unreachable)
     host.stop()
     try:
         # The forwarder takes the connection, and finds nobody: closed before the banner, which is tried for a while.
-        from harness.connections import ssh_link
-
-        patience, ssh_link._TURNED_AWAY_SECONDS = ssh_link._TURNED_AWAY_SECONDS, 0.5
-        try:
-            assert "before its banner" in refused(host.endpoint()).message
-        finally:
-            ssh_link._TURNED_AWAY_SECONDS = patience
+        monkeypatch.setattr("harness.connections.ssh_link._TURNED_AWAY_SECONDS", 0.5)
+        assert "before its banner" in refused(host.endpoint()).message
     finally:
         host.configure()
 
@@ -204,7 +200,8 @@ def test_a_cut_is_no_exit_status(host: Machine) -> None:
         assert connection.run("echo again").out == "again\n"
 
 
-def test_a_host_that_falls_silent_holds_nobody_up(host: Machine) -> None:
+def test_a_host_that_falls_silent_holds_nobody_up(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.connections.shell._KILLED_SECONDS", 1.0)
     connection = open_connection(host.endpoint(), name="node1")
     try:
         assert connection.run("true").ok

@@ -113,6 +113,7 @@ def test_a_failed_task_is_no_failure_of_the_host(tmp_path: Path, connection: Con
         (task("a") + report(ok=1).replace("exit 0", "exit 1"), "exit status 1 disagrees"),
         (task("a", "failed") + report(failed=1), "exit status 0 disagrees"),
         (report().replace("exit 0", task("late") + "exit 0"), "a line after the report"),
+        (r"""echo '{"type": "log", "text": "\ud800"}'""" + "\n" + report(), "a line that is no JSON"),
         ("printf '[%.0s' $(seq 200000); echo\n" + report(), "a line that is no JSON"),
         ("exit 0\n", "ended without a report (exit status 0)"),
     ],

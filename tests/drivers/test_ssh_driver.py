@@ -102,6 +102,19 @@ def test_two_never_meet_on_one_machine(host: Machine, tmp_path: Path, monkeypatc
         site.create([spec(host)], {})
 
 
+def test_two_aliases_are_one_machine(host: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text(f"Host one two\n HostName 127.0.0.1\n Port {host.port}\n")
+    both = [PlatformSpec(name, "ssh", options=SshOptions()) for name in ("one", "two")]
+    with opened(tmp_path) as site:
+        with pytest.raises(Locked, match=r"two: 127\.0\.0\.1 port .* is the machine of the platform one, too"):
+            site.create(both, {})
+        (tmp_path / ".ssh/config").write_text("Host one\n Colour blue\n")
+        with pytest.raises(DriverFailed, match=r"one: OpenSSH's client refuses one: .* line 2: Bad"):
+            site.create(both, {})
+
+
 def test_what_a_killed_run_took_is_free_again(host: Machine, tmp_path: Path) -> None:
     code = (
         "import os,sys; from pathlib import Path; from tests.drivers.test_ssh_driver import *; "

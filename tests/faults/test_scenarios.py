@@ -32,6 +32,13 @@ def _native_works() -> None:
         pytest.skip("; ".join(str(problem) for problem in problems))
 
 
+@pytest.fixture
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a host that stands still, where all has been tried."""
+    monkeypatch.setattr("harness.connections.shell._KILLED_SECONDS", 1.0)
+    monkeypatch.setattr("harness.connections.ssh._ENDING_SECONDS", 4.0)
+
+
 def scenario(project: Project, *faults: Mapping[str, Any], timeout: float = 60, **keys: Any) -> None:
     project.scenario(
         driver="native",
@@ -65,6 +72,31 @@ def test_nowhere_to_put_the_binary(project: Project, kind: str, words: str) -> N
     ended, said = outcome(project)
     assert ended == "error"
     assert words in said
+    clean(project)
+
+
+def test_a_disk_that_gives_out_as_the_binary_travels(project: Project) -> None:
+    kinds = {"disk-full": "No space left on device", "read-only": "Read-only file system"}
+    scenario(
+        project,
+        *({"kind": kind, "platform": kind, "during": "push"} for kind in kinds),
+        platforms=[{"name": kind} for kind in kinds],
+        sequence=["create", "converge", "destroy"],
+    )
+    assert project.run("test").code == 2
+    _, said = outcome(project)
+    for words in kinds.values():
+        assert re.search(rf"the binary .* could not be pushed: .*{words}", said), said
+    clean(project)
+
+
+def test_two_of_a_kind_end_with_the_last(project: Project) -> None:
+    frozen = {"kind": "target-frozen"}
+    scenario(
+        project, {**frozen, "seconds": 0.1}, {**frozen, "seconds": 0.6}, sequence=["create", "side_effect", "destroy"]
+    )
+    text = project.passes("test", "-v").text
+    assert (text.count("fault: "), text.count("fault undone: ")) == (2, 1)
     clean(project)
 
 
@@ -103,13 +135,32 @@ def test_the_platform_dies_at_work(project: Project) -> None:
     clean(project)
 
 
-def test_the_platform_stands_still(project: Project) -> None:
-    scenario(project, {"kind": "target-frozen", "after_task": "first"}, tasks=SLOW, timeout=4)
+@pytest.mark.parametrize(
+    ("moment", "words"),
+    [({"after_task": "first"}, "not done after 6 s in task"), ({"during": "converge"}, "does not answer within")],
+)
+def test_a_platform_stands_still_and_the_other_goes_on(
+    project: Project, impatience: None, moment: dict[str, str], words: str
+) -> None:
+    both = ["node1", "node2"]
+    scenario(
+        project,
+        {"kind": "target-frozen", "platform": "node1", **moment},
+        platforms=[{"name": name} for name in both],
+        tasks=[task("first", "sleep 0.3", both), task("second", "sleep 1", both)],
+        timeout=6,
+        sequence=["create", "converge", "destroy"],
+    )
     assert project.run("test").code == 2
     ended, said = outcome(project)
     assert ended == "error"
-    assert "not done after 4 s" in said
-    assert "does not answer" in said
+    assert words in said
+    assert "it stands still, or nothing gets through to it" in said
+    execution = project.report().execution_result
+    assert execution is not None
+    done = {one.host: (one.error, len(one.task_results)) for one in execution.host_results}
+    assert done["node2"] == (None, 2)
+    assert "node2" not in said
     clean(project)
 
 
@@ -201,7 +252,7 @@ SSH = ({"name": "node1", "connection": "ssh"},)
         *(SAME_BY_ANOTHER_WAY_IN if os.environ.get("HARNESS_SOAK") else ()),
     ],
 )
-def test_behind_sshd(project: Project, fault: dict[str, Any], words: str) -> None:
+def test_behind_sshd(project: Project, impatience: None, fault: dict[str, Any], words: str) -> None:
     scenario(project, fault, platforms=SSH, tasks=SLOW, timeout=8, sequence=["create", "converge", "destroy"])
     result = project.run("test")
     ended, said = outcome(project)
@@ -220,8 +271,9 @@ def test_a_slow_way_is_only_slow(project: Project) -> None:
 
 @pytest.mark.ssh
 @pytest.mark.ansible
-def test_what_ends_in_a_fallback_says_why(project: Project) -> None:
+def test_what_ends_in_a_fallback_says_why(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """One run: five hosts lose their binary in five ways. Three go on by Ansible, two have nothing to go on with."""
+    monkeypatch.setattr("harness.deploy.aftermath._PATIENCE", 8.0)  # for the one that has gone
     faults: dict[str, dict[str, Any]] = {
         "noexec": {"kind": "noexec", "during": "converge"},
         "full": {"kind": "disk-full", "during": "converge"},

@@ -9,6 +9,9 @@ import pytest
 
 from harness.models import results as r
 from harness.models.config import E2ETestConfig
+from tests.projects import fake_folder, project
+
+__all__ = ["fake_folder", "project"]
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

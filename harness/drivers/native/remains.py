@@ -6,6 +6,7 @@ import sys
 
 assert sys.platform == "linux"
 
+import contextlib
 import os
 import select
 import shutil
@@ -96,16 +97,17 @@ def wait_for_child(process: subprocess.Popen[bytes]) -> bool:
 
 def _end(found: Found) -> None:
     labels.send(found.supervisor, signal.SIGTERM)
-    if labels.wait_gone(found.supervisor, _PATIENCE):
-        return
-    for process in (found.init, found.holder, found.supervisor):
-        if process is not None:
-            labels.send(process, signal.SIGKILL)
     if not labels.wait_gone(found.supervisor, _PATIENCE):
-        raise DriverFailed(
-            f"the sandbox {found.label.id} of {found.label.platform} does not end",
-            hint=f"its supervisor is process {found.supervisor.pid}; see what it waits for",
-        )
+        for process in (found.init, found.holder, found.supervisor):
+            if process is not None:
+                labels.send(process, signal.SIGKILL)
+        if not labels.wait_gone(found.supervisor, _PATIENCE):
+            raise DriverFailed(
+                f"the sandbox {found.label.id} of {found.label.platform} does not end",
+                hint=f"its supervisor is process {found.supervisor.pid}; see what it waits for",
+            )
+    with contextlib.suppress(ChildProcessError):  # a child of this process where an earlier site in it made and kept it
+        os.waitpid(found.supervisor.pid, os.WNOHANG)
 
 
 def remove_tree(folder: Path) -> None:

@@ -47,9 +47,9 @@ def _started(pid: int) -> float:
     return began - psutil.boot_time() if sys.platform == "linux" else began
 
 
-def identify(address: str, port: int | None, jump: str | None) -> str:
+def identify(address: str, port: int, through: str) -> str:
     """The same for every way to spell the same machine that needs no network to be told."""
-    text = f"{address.lower().rstrip('.')}:{port or 22}:{jump or ''}"
+    text = f"{address.lower().rstrip('.')}:{port}:{through}"
     return f"ssh-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 

@@ -48,6 +48,12 @@ class SshOptions(StrictModel):
     allow_reboot: bool = False
     """Whether the harness may restart the machine."""
 
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.proxy_jump is not None and self.proxy_command is not None:
+            raise ValueError("should say either `proxy_jump` or `proxy_command`")
+        return self
+
     @field_validator("address")
     @classmethod
     def _a_host_alone(cls, value: str | None) -> str | None:

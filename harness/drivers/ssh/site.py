@@ -6,14 +6,18 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from harness.deadline import Deadline
 from harness.drivers.answering import answering, restart
 from harness.drivers.base import Driver, Instance, InstanceRecord, PlatformSpec, RunId, ScenarioRef, Site, Snapshot
 from harness.drivers.ssh import claims
 from harness.drivers.ssh.options import SshOptions
-from harness.errors import DriverFailed, InstanceGone, Unsupported
+from harness.errors import DriverFailed, InstanceGone, TransportFailed, Unsupported
 from harness.models.endpoint import Ssh
+
+if TYPE_CHECKING:
+    from harness.connections.ssh_target import Target
 
 _PATIENCE = 10.0
 """Seconds for a machine that is said to be up."""
@@ -45,8 +49,9 @@ class SshSite(Site):
         if spec.os == "windows":
             raise DriverFailed(f"{spec.name}: the ssh driver reaches POSIX systems only", hint="use another driver")
         endpoint = self._endpoint(spec)
-        identifier = claims.identify(endpoint.host, endpoint.port, endpoint.proxy_jump or endpoint.proxy_command)
-        place = endpoint.host + (f" port {endpoint.port}" if endpoint.port else "")
+        machine, through = self._machine(endpoint, spec.name)
+        identifier = claims.identify(machine.host, machine.port, through)
+        place = machine.host + (f" port {machine.port}" if machine.port != 22 else "")
         claim = claims.claim(identifier, place, spec, self.scenario, self.run, kept=self.keep, now=time.time())
         if not self.keep:
             self._taken.add(identifier)
@@ -68,6 +73,17 @@ class SshSite(Site):
             use_config=options.use_config,
             environment=options.environment,
         )
+
+    @staticmethod
+    def _machine(endpoint: Ssh, name: str) -> tuple[Target, str]:
+        """Whatever alias leads to it; and what lies between. Raises DriverFailed where the ssh config is wrong."""
+        from harness.connections.ssh_target import route
+
+        try:
+            *jumps, machine = route(endpoint)
+        except TransportFailed as error:
+            raise DriverFailed(f"{name}: {error.message}", hint=error.hint) from error
+        return machine, ",".join(jump.address for jump in jumps) or machine.proxy_command or ""
 
     def _path(self, text: str) -> str:
         return str((self.scenario.directory / Path(text).expanduser()).absolute())

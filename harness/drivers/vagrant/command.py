@@ -7,9 +7,7 @@ off, and its snapshots name no machine (docs/decisions/0036-vagrant-by-its-comma
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TextIO
 
+from harness import process_group
 from harness.drivers.vagrant import missing, refusals
 from harness.drivers.vagrant.projects import Project, home
 from harness.errors import DriverFailed, HarnessError
@@ -224,14 +223,9 @@ def environment(project: Project, *, parallel: bool = True) -> dict[str, str]:
 
 def end(process: subprocess.Popen[str]) -> None:
     """It and what it has started; what a provider's own daemon does is not touched."""
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(_GRACE)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+    process_group.terminate(process)
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process_group.kill(process)
     process.wait()

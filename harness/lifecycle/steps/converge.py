@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
 from harness import registry
+from harness.connections.base import Connection
 from harness.drivers.base import RunId
 from harness.lifecycle.compilation import compile_plan, require_compiler
 from harness.lifecycle.context import Context
 from harness.lifecycle.deployment import run_plan
 from harness.lifecycle.expected import failures
-from harness.lifecycle.failures import StepFailed, StepSkipped
+from harness.lifecycle.failures import StepFailed, StepSkipped, all_done
 from harness.lifecycle.plans import CheckedPlan, read_checked, run_arguments
 from harness.lifecycle.witness import witness_of
 from harness.models.config import ExpectedOutcome
@@ -80,27 +82,42 @@ def checked_plan(context: Context) -> CheckedPlan:
 def execute(
     context: Context, checked: CheckedPlan, *, step: str, check: bool = False
 ) -> dict[str, HostExecutionResult]:
-    """Compile and run a checked plan on all hosts of this run; by host. Raises StepFailed."""
-    connections = context.connections(step)
+    """Compile and run a checked plan on all hosts of this run that can be reached; by host. Raises StepFailed."""
+    connections, unreached = _reached(context, step)
     binaries = context.binaries.get(checked.path)
-    if binaries is None or set(context.hosts) != binaries.hosts:
-        binaries = compile_plan(context, checked, context.hosts, step=step)
+    if binaries is None or set(connections) != binaries.hosts:
+        binaries = compile_plan(context, checked, connections, step=step)
         context.binaries[checked.path] = binaries
     if step == "converge":
         seen = {result.sha256: result for result in binaries.of_host.values()}
         context.ledger.compilations = list(seen.values())
-    for host in context.hosts:
+    for host in connections:
         if host not in binaries.payloads:
             context.event(step, host, "no task is for it")
     arguments = run_arguments(checked, check=check)
     witness = witness_of(context, binaries, connections, arguments, step)
-    results = run_plan(context, binaries, connections, step=step, arguments=arguments, witness=witness)
+    results = run_plan(
+        context, binaries, connections, step=step, arguments=arguments, witness=witness, unreached=unreached
+    )
     if witness is not None:
         context.ledger.conduct += witness.verdict(results)
     for result in results.values():
         if step == "converge":
             context.remember(partial(context.journal.save_result, context.run, result))
     return results
+
+
+def _reached(context: Context, step: str) -> tuple[dict[str, Connection], dict[str, BaseException]]:
+    """Raises StepFailed (stage push) where nobody answers."""
+    began = time.monotonic()
+    reached = context.reached(step)
+    took = time.monotonic() - began
+    context.time(step, "", "reach", took)
+    if step == "converge":
+        context.ledger.reach_time += took
+    if not reached.done:
+        all_done(reached, stage="push")
+    return reached.done, reached.failed
 
 
 def last_result(context: Context, host: str) -> HostExecutionResult | None:

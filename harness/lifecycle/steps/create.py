@@ -31,7 +31,7 @@ def create(context: Context) -> None:
         _make(context, named)
     if context.verb == "create":
         with suppress(StepFailed):  # whoever needs to know asks again, and says why not
-            context.facts("create", context.hosts)
+            context.facts(context.hosts, context.connections("create"))
 
 
 def _from_snapshot(context: Context, planned: Planned) -> bool:

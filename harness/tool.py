@@ -1,4 +1,4 @@
-"""One run of somebody's compiler, with all that it starts: watched, and ended at its deadline.
+"""One run of somebody's tool, with all that it starts: heard line by line, and ended at its deadline.
 
 Standard library only: the wheel's build hook uses it too.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -15,8 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import process_group
 from harness.cancellation import Cancellation
-from harness.errors import CompileFailed, Interrupted
+from harness.errors import HarnessError, Interrupted
 
 _QUIET = 5.0
 """Seconds for the rest of its output, which something it left behind may keep open."""
@@ -24,21 +24,23 @@ _QUIET = 5.0
 
 @dataclass(frozen=True)
 class ToolRun:
-    """`env` is its whole environment, `timeout` in seconds. Both receivers are told each line, newline and all; that
-    of stderr from a thread of its own."""
+    """A `command` that is text is run by the shell. `env` is its whole environment, `timeout` in seconds. The receivers
+    are told each line, newline and all, each from a thread of its own; without `on_stderr` that of stdout is told
+    both, as they come. `failure` is raised when the tool cannot be started or does not end in time."""
 
     name: str
-    argv: Sequence[str]
+    command: Sequence[str] | str
     env: Mapping[str, str]
     cwd: Path
     timeout: float
     on_stdout: Callable[[str], None]
-    on_stderr: Callable[[str], None]
     cancellation: Cancellation
+    failure: type[HarnessError]
+    on_stderr: Callable[[str], None] | None = None
 
 
 def run_tool(run: ToolRun) -> int:
-    """Its exit status. Raises CompileFailed when it cannot be started or does not end in time, and Interrupted."""
+    """Its exit status. Raises `run.failure`, and Interrupted."""
     expired = threading.Event()
     with _guard() as guard, _start(run) as process:
         guard(process.pid)
@@ -50,7 +52,9 @@ def run_tool(run: ToolRun) -> int:
         def ear(stream: Iterable[str] | None, tell: Callable[[str], None]) -> threading.Thread:
             return threading.Thread(target=_listen, args=(stream or (), tell), daemon=True)
 
-        ears = [ear(process.stdout, run.on_stdout), ear(process.stderr, run.on_stderr)]
+        ears = [ear(process.stdout, run.on_stdout)]
+        if run.on_stderr is not None:
+            ears.append(ear(process.stderr, run.on_stderr))
         watchdog = threading.Timer(run.timeout, expire)
         watchdog.daemon = True
         try:
@@ -66,10 +70,11 @@ def run_tool(run: ToolRun) -> int:
         for one in ears:
             one.join(_QUIET)
     if run.cancellation.called:
-        raise Interrupted("compiling was called off")
+        raise Interrupted(f"{run.name} was called off")
     if expired.is_set():
-        raise CompileFailed(
-            f"{run.name} did not finish within {run.timeout:g} seconds and was stopped", hint="raise the time limit"
+        raise run.failure(
+            f"{run.name} did not finish within {round(run.timeout, 1):g} seconds and was stopped",
+            hint="raise the time limit",
         )
     return process.returncode
 
@@ -77,18 +82,21 @@ def run_tool(run: ToolRun) -> int:
 def _start(run: ToolRun) -> subprocess.Popen[str]:
     try:
         return subprocess.Popen(
-            list(run.argv),
+            run.command,
+            shell=isinstance(run.command, str),
             env=run.env,
             cwd=run.cwd,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT if run.on_stderr is None else subprocess.PIPE,
             text=True,
             errors="replace",
             start_new_session=True,
         )
-    except OSError as error:
-        raise CompileFailed(f"{run.name} cannot be started: {run.argv[0]}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        program = run.command if isinstance(run.command, str) else run.command[0]
+        words = error.strerror if isinstance(error, OSError) else None
+        raise run.failure(f"{run.name} cannot be started: {program}: {words or error}") from error
 
 
 @contextlib.contextmanager
@@ -127,10 +135,5 @@ def _await_end(process: subprocess.Popen[str]) -> None:
 
 def _kill(process: subprocess.Popen[str]) -> None:
     """The tool, and what it has left behind in its process group."""
-    if process.returncode is not None:
-        return
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode is None:
+        process_group.kill(process)
