@@ -31,7 +31,7 @@ def scratch(
         return
     import fcntl
 
-    _sweep(base, f"harness-{kind}-*", end)
+    sweep(kind, base=base, end=end)
     folder = Path(tempfile.mkdtemp(prefix=f"harness-{kind}-", dir=base))
     lock = os.open(folder / f".{_LOCK}", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
@@ -44,10 +44,11 @@ def scratch(
         os.close(lock)
 
 
-def _sweep(base: Path, pattern: str, end: Callable[[Path], None]) -> None:
+def sweep(kind: str, *, base: Path | None = None, end: Callable[[Path], None] = lambda folder: None) -> None:
+    """Remove those of this kind that were left."""
     if sys.platform == "win32":
         return
-    for folder in base.glob(pattern):
+    for folder in (base or Path(tempfile.gettempdir())).glob(f"harness-{kind}-*"):
         with suppress(OSError):
             status = folder.lstat()
             if status.st_uid == os.getuid() and folder.is_dir() and _abandoned(folder, status.st_mtime):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from harness.scratch import scratch
+from harness.faults import ways
+from harness.scratch import scratch, sweep
 
 HOLD = """
 import sys, time
@@ -48,3 +50,11 @@ def test_what_the_killed_have_left_goes_with_the_next(tmp_path: Path) -> None:
         with scratch("test", base=tmp_path, end=ended.append):
             assert ended == [left]
             assert not left.exists()
+
+
+def test_what_a_killed_run_kept_for_its_faults_is_swept(tmp_path: Path) -> None:
+    code = "import os; from harness.faults.ways import Ways; held = Ways({}); held.folder; os._exit(9)"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)}, check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    sweep(ways.KIND, base=tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -134,10 +134,9 @@ def _settle(job: BinaryRun, delivery: Delivery, process: Process, late: threadin
     except HarnessError as error:
         if late.is_set():
             words = f"{job.host}: the binary ({job.binary.binary_size} bytes) could not be pushed"
-            raise DeployFailed(f"{words}: not done after {deadline}") from error
-        if isinstance(error, DeployFailed):
-            raise
-        raise _unpushed(job, error) from error
+            raise DeployFailed(f"{words}: not done after {deadline}{_silence(job)}") from error
+        told = error if isinstance(error, DeployFailed) else _unpushed(job, error)
+        raise DeployFailed(f"{told.message}{_silence(job)}", hint=told.hint) from error
     took = f"{(time.monotonic() - started) * 1000:.0f} ms"
     if delivery.skipped:
         job.on_event(f"the very same binary is there already (checked in {took})")

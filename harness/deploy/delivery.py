@@ -57,14 +57,16 @@ else
     trap 'rm -rf "$folder"' EXIT
     say folder "$folder"
     said=$({ head -c "$size" >"$folder/runner"; } 2>&1) || { say unpushed "$(last "$said")"; exit 1; }
-    chmod 700 "$folder/runner"
+    said=$(chmod 700 "$folder/runner" 2>&1) || { say unpushed "$(last "$said")"; exit 1; }
     digest=$(sum "$folder/runner")
     case $digest in
     "$wanted") ;;
     "") say unchecked; read -r word; [ "$word" = go ] || exit 1 ;;
     *)
         got=$(($(wc -c <"$folder/runner")))
-        if [ "$got" -lt "$size" ]; then say unpushed "only $got bytes of it arrived"; else say damaged "$digest"; fi
+        [ "$got" -lt "$size" ] || { say damaged "$digest"; exit 1; }
+        said=$({ head -c 65536 /dev/zero >"$folder/probe"; } 2>&1) || said=": $(last "$said")"
+        say unpushed "only $got bytes of it arrived$said"
         exit 1 ;;
     esac
 fi

@@ -31,6 +31,8 @@ class Kind:
     needs: str | None = None
     """`module.name` of what says why this machine cannot do it to a driver's platforms, or None."""
     sets_clock: bool = False
+    state: bool = False
+    """A platform is in it or is not: asked for twice, it ends with the last."""
 
     def words(self, fault: Fault) -> str:
         """What happens, for people."""
@@ -56,20 +58,20 @@ class Kind:
 _PATHS = frozenset({"paths"})
 
 KINDS: Mapping[str, Kind] = {
-    "sshd-stopped": Kind("sshd.stop", "sshd and all its sessions end", through_sshd=True),
+    "sshd-stopped": Kind("sshd.stop", "sshd and all its sessions end", through_sshd=True, state=True),
     "connection-cut": Kind("network.cut", "open connections are reset", through_sshd=True, fronted=True),
-    "packets-dropped": Kind("network.drop", "nothing passes any more", through_sshd=True, fronted=True),
+    "packets-dropped": Kind("network.drop", "nothing passes any more", through_sshd=True, fronted=True, state=True),
     "host-key-changed": Kind(
         "credentials.other_host_key", "the host shows another key than is known of it",
-        through_sshd=True, moments=AT_OPENING, owned=False,
+        through_sshd=True, moments=AT_OPENING, owned=False, state=True,
     ),
     "wrong-key": Kind(
         "credentials.wrong_key", "a key that the host does not accept",
-        through_sshd=True, moments=AT_OPENING, owned=False,
+        through_sshd=True, moments=AT_OPENING, owned=False, state=True,
     ),
     "wrong-password": Kind(
         "credentials.wrong_password", "a password that the host does not accept",
-        through_sshd=True, moments=AT_OPENING, owned=False,
+        through_sshd=True, moments=AT_OPENING, owned=False, state=True,
     ),
     "disk-full": Kind("disk.full", "no space is left on {paths}", own=_PATHS),
     "read-only": Kind("disk.read_only", "read-only: {paths}", own=_PATHS),
@@ -82,6 +84,8 @@ KINDS: Mapping[str, Kind] = {
         "memory.exhausted", "no memory is left for the runner, and the kernel kills",
         moments=("run",), needs="memory.unavailable",
     ),
-    "target-killed": Kind("life.killed", "the platform dies", capability=Capability.REBOOT),
-    "target-frozen": Kind("life.frozen", "the platform's processes stand still", capability=Capability.FREEZE),
+    "target-killed": Kind("life.killed", "the platform dies", capability=Capability.REBOOT, state=True),
+    "target-frozen": Kind(
+        "life.frozen", "the platform's processes stand still", capability=Capability.FREEZE, state=True
+    ),
 }  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Coroutine
@@ -62,7 +63,7 @@ class _Pair:
 
     client: asyncio.StreamWriter | None
     upstream: asyncio.StreamWriter | None = None
-    process: asyncio.subprocess.Process | None = None
+    process: subprocess.Popen[bytes] | None = None
     asking: bool = False
     up: int = 0
 
@@ -194,11 +195,13 @@ class Front:
         ours, theirs = socket.socketpair()
         command = f"exec {self._address.command}{' --fdpass' if self._address.passes_socket else ''}"
         with theirs:
-            pair.process = await asyncio.create_subprocess_shell(
+            # Not asyncio's: its watcher tells the user of each child that is killed while it ends by itself.
+            pair.process = subprocess.Popen(
                 command,
+                shell=True,
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
-                stderr=asyncio.subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
         if self._address.passes_socket:
@@ -261,10 +264,10 @@ async def _end(pair: _Pair) -> None:
             await asyncio.wait_for(writer.wait_closed(), _LINGER)
         except (OSError, TimeoutError, asyncio.CancelledError):  # called off while it closes: at once, then
             writer.transport.abort()
-    if pair.process is not None and pair.process.returncode is None:
-        with suppress(ProcessLookupError, PermissionError):
+    if pair.process is not None and pair.process.poll() is None:
+        with suppress(PermissionError):
             pair.process.kill()  # the command itself: its shell has given way to it
-        await pair.process.wait()
+        await asyncio.to_thread(pair.process.wait)
 
 
 @dataclass

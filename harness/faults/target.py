@@ -39,7 +39,7 @@ class Target:
     endpoint: Endpoint
     front: Front | None
     redirect: Callable[[Endpoint | None], None]
-    folder: Path
+    folder: Callable[[], Path]
 
     @property
     def ssh(self) -> Ssh:

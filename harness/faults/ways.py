@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from tempfile import mkdtemp
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from harness.errors import HarnessError
 from harness.models.endpoint import Ssh
 from harness.models.shaping import Shaping
+from harness.scratch import scratch
 
 if TYPE_CHECKING:
     from harness.faults.proxy import Front, Proxy, Traffic
 
+KIND = "ways"
+"""Of their temporary folders."""
 _HERE = "127.0.0.1"
 
 
@@ -28,6 +30,7 @@ class Ways:
         self._proxy: Proxy | None = None
         self._fronts: dict[str, Front] = {}
         self._folder: Path | None = None
+        self._stack = ExitStack()
         self._lock = threading.Lock()
 
     def __contains__(self, name: object) -> bool:
@@ -38,7 +41,7 @@ class Ways:
         """For files of this run, mode 0700; removed by `close`."""
         with self._lock:
             if self._folder is None:
-                self._folder = Path(mkdtemp(prefix="harness-ways-"))
+                self._folder = self._stack.enter_context(scratch(KIND))
             return self._folder
 
     def through(self, name: str, endpoint: Ssh) -> Ssh:
@@ -88,9 +91,8 @@ class Ways:
         if self._proxy is not None:
             self._proxy.close()
         self._fronts.clear()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        self._folder = None
+        self._stack.close()
 
     def __enter__(self) -> Self:
         return self

@@ -119,8 +119,10 @@ class Faults:
             raise self._broken.pop()
 
     def end(self) -> None:
-        """Undo all that is still there, the last first; a second call does nothing."""
+        """Undo all that is still there, the last first; nothing strikes any more. A second call does nothing."""
+        self._broken.clear()
         for case in reversed(self._cases):
+            case.struck = True
             self._undo(case)
 
     def _of(self, moment: Moment, host: str | None = None) -> list[_Case]:
@@ -148,12 +150,19 @@ class Faults:
             case.struck = True
             self._tell(case.host, f"fault: {case.words}")
             started = time.monotonic()
-            case.undo = KINDS[case.fault.kind].inject(self._target(case.host), case.fault)
+            case.undo = self._in_force(case) or KINDS[case.fault.kind].inject(self._target(case.host), case.fault)
             if case.fault.seconds is not None:
                 left = max(0.0, case.fault.seconds - (time.monotonic() - started))
                 case.timer = threading.Timer(left, self._undo, (case,))
                 case.timer.daemon = True
                 case.timer.start()
+
+    def _in_force(self, case: _Case) -> Undo | None:
+        """What undoes another fault of this kind there, where two of them are no more than one."""
+        if not KINDS[case.fault.kind].state:
+            return None
+        others = (other for other in self._cases if other is not case and other.host == case.host)
+        return next((other.undo for other in others if other.fault.kind == case.fault.kind and other.undo), None)
 
     def _undo(self, case: _Case) -> None:
         """What cannot be undone when its `seconds` are over (another fault is in the way) is tried again at the end."""
@@ -163,7 +172,7 @@ class Faults:
         in_time = timer is threading.current_thread()
         if timer is not None and not in_time:
             timer.cancel()
-        if undo is None:
+        if undo is None or self._in_force(case) is not None:
             return
         try:
             undo()
@@ -186,7 +195,7 @@ class Faults:
             endpoint=endpoint,
             front=self._fleet.ways.front(host),
             redirect=lambda other: self._fleet.redirect(host, other),
-            folder=self._fleet.ways.folder,
+            folder=lambda: self._fleet.ways.folder,
         )
 
 

@@ -11,9 +11,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import registry
+from harness import registry, scratch
 from harness.drivers.base import Driver, InstanceRecord, NotAllListed, RunId
 from harness.errors import HarnessError
+from harness.faults import ways
 from harness.lifecycle.journal import InstanceRow, Journal
 from harness.lifecycle.locks import is_free
 from harness.lifecycle.snapshots import upkeep
@@ -81,6 +82,7 @@ def destroy_orphans(workspace: Workspace | None, on_removed: Callable[[InstanceR
             continue
         if _reap(item.record, reaped):
             on_removed(item.record, item.orphan)
+    scratch.sweep(ways.KIND)
     with upkeep.surveyed() as survey:
         reaped.snapshots += upkeep.sweep(survey, reaped.failed)
     workspaces = {Workspace.of(record.project) for record in reaped.removed if record.project.exists()}

@@ -85,6 +85,7 @@ class Walker:
 
     def _end_interrupted(self, ending: Sequence[str]) -> None:
         """Destroy what this run made; what it found stays."""
+        self._context.faults.end()
         context = self._with_time()
         if context.verb in TRANSIENT and context.options.destroy is DestroyPolicy.NEVER:
             self._end(ending)

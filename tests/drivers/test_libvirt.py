@@ -110,7 +110,7 @@ def test_its_clock_is_set_under_our_feet(site: Site, guest: Instance, tmp_path: 
     """What is at work meanwhile does not mind: no deadline of ours is kept by its clock, in either direction."""
     site.wait_ready(guest, Deadline(READY))
     endpoint = site.back_door(guest)
-    target = Target("one", site, guest, endpoint, None, lambda other: None, tmp_path)
+    target = Target("one", site, guest, endpoint, None, lambda other: None, lambda: tmp_path)
 
     def ahead(connection: Connection) -> float:
         return float(connection.run("date +%s.%N", timeout=60).out) - time.time()

@@ -75,6 +75,29 @@ def test_nowhere_to_put_the_binary(project: Project, kind: str, words: str) -> N
     clean(project)
 
 
+def test_a_disk_that_gives_out_as_the_binary_travels(project: Project) -> None:
+    kinds = {"disk-full": "No space left on device", "read-only": "Read-only file system"}
+    scenario(
+        project,
+        *({"kind": kind, "platform": kind, "during": "push"} for kind in kinds),
+        platforms=[{"name": kind} for kind in kinds],
+        sequence=["create", "converge", "destroy"],
+    )
+    assert project.run("test").code == 2
+    _, said = outcome(project)
+    for words in kinds.values():
+        assert re.search(rf"the binary .* could not be pushed: .*{words}", said), said
+    clean(project)
+
+
+def test_two_of_a_kind_end_with_the_last(project: Project) -> None:
+    frozen = {"kind": "target-frozen"}
+    scenario(project, frozen, {**frozen, "seconds": 0.1}, sequence=["create", "side_effect", "destroy"])
+    text = project.passes("test", "-v").text
+    assert (text.count("fault: "), text.count("fault undone: ")) == (2, 1)
+    clean(project)
+
+
 def test_a_full_tmp_alone_is_dodged(project: Project) -> None:
     scenario(project, {"kind": "noexec", "paths": ["/tmp"], "during": "converge"})
     project.passes("test")
@@ -184,6 +207,7 @@ def test_a_fault_that_does_not_strike_is_told(project: Project) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
+        ({}, "fault.kind: missing; it is required"),
         ({"kind": "disk-ful"}, "did you mean disk-full?"),
         ({"kind": "connection-cut"}, "give it `connection: ssh`"),
         ({"kind": "clock-skew"}, "the driver native lacks own-clock"),
@@ -203,6 +227,7 @@ def test_what_cannot_be_is_refused_before_anything_is_made(project: Project, fau
     result = project.run("test")
     assert result.code == 2
     assert words in result.text
+    assert "should be text" not in result.text, "it is a fault, and no file's name"
     assert "created by" not in result.text
 
 

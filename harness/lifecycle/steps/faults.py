@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from harness.errors import Interrupted
 from harness.lifecycle.context import Context
 from harness.lifecycle.failures import StepFailed, StepSkipped
 from harness.lifecycle.steps.converge import checked_plan
@@ -31,6 +32,9 @@ def disturbed(converge: Step) -> Step:
             context.faults.strike("converge")
         try:
             converge(context)
+        except Interrupted:
+            context.faults.end()  # nobody asks what they would have come to
+            raise
         finally:
             context.faults.end_converge()
 
