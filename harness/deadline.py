@@ -14,8 +14,10 @@ T = TypeVar("T")
 class Deadline:
     """A point in time, on the monotonic clock, by which something must be done."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, share: str = "") -> None:
+        """`share` says of what these seconds are a part, for messages."""
         self.seconds = seconds
+        self._share = share
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._aside = 0
@@ -23,8 +25,9 @@ class Deadline:
         self._aside_limit = 0.0
 
     def __str__(self) -> str:
-        """How long it is, for messages: `120 s`, `0.5 s`."""
-        return f"{self.seconds:.0f} s" if self.seconds >= 2 else f"{self.seconds:.2g} s"
+        """How long it is, for messages: `120 s`, `0.5 s`, `60 s (half of what was left)`."""
+        length = f"{self.seconds:.0f} s" if self.seconds >= 2 else f"{self.seconds:.2g} s"
+        return f"{length} ({self._share})" if self._share else length
 
     def elapsed(self) -> float:
         """Seconds since the deadline was set."""

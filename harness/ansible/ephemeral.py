@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from harness.ansible.inventory import Variables, write_private
 from harness.errors import HarnessError
+from harness.models.naming import flat_name
 from harness.models.scenario import AnsibleSettings, Scenario
 
 CONFIG: Mapping[str, Mapping[str, JsonValue]] = {
@@ -67,6 +68,11 @@ def created_mark(scenario: Scenario) -> Path:
     """There once create.yml has run, where molecule.yml names no platform: the inventory is its own then, and
     nothing else tells."""
     return settings_of(scenario).ephemeral / ".created"
+
+
+def prepared_mark(scenario: Scenario) -> Path:
+    """There once prepare.yml has run, where molecule.yml names no platform. The folder may be one for all scenarios."""
+    return settings_of(scenario).ephemeral / f".prepared-{flat_name(scenario.name)}"
 
 
 def inventory_folder(scenario: Scenario) -> Path:

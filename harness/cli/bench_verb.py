@@ -107,6 +107,7 @@ def _names(against: tuple[str, ...]) -> tuple[str, ...]:
 
 def _numbers(text: str | None, most: int) -> tuple[int, ...]:
     from harness.errors import UsageError
+    from harness.report.text import plural
 
     if text is None:
         return ()
@@ -115,7 +116,7 @@ def _numbers(text: str | None, most: int) -> tuple[int, ...]:
         raise UsageError(f"--hosts takes numbers such as 1,4,10, not {text!r}")
     numbers = tuple(dict.fromkeys(int(part) for part in parts))
     if max(numbers) > most:
-        raise UsageError(f"the scenario has {most} platforms, fewer than {max(numbers)}")
+        raise UsageError(f"the scenario has {plural(most, 'platform')}, fewer than {max(numbers)}")
     return numbers
 
 

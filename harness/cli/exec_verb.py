@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli import completion
-from harness.cli.options import Common, common
+from harness.cli.options import Common, common, one_platform
 
 if TYPE_CHECKING:
     from harness.connections.base import Connection, Process
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command("exec", context_settings={"allow_interspersed_args": False})
 @common
-@click.option("-h", "--host", metavar="NAME", shell_complete=completion.platforms, help="As -p.")
+@one_platform
 @click.argument("words", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 def command(common: Common, host: str | None, words: tuple[str, ...]) -> int:
     """Run a command in a platform, and end with its exit status.
@@ -70,10 +69,10 @@ def _stream(connection: Connection, command: str | list[str]) -> int:
     with connection.start(command, stdin=feeding) as process:
         if feeding:
             threading.Thread(target=_feed, args=(process,), daemon=True).start()
-        for line in process.lines():
-            _write(1, line)
+        for out, err in process.pieces():
+            _write(1, out)
+            _write(2, err)
         ended = process.wait()
-        _write(2, ended.stderr)
         return ended.rc
 
 

@@ -116,7 +116,7 @@ def require_supported(triple: str) -> Target:
     if (target.os, target.arch, target.binary_format) == (here.os, here.arch, here.binary_format):
         return target
     raise ToolchainMissing(
-        f"the reference compiler cannot compile for {triple} on this machine ({here.triple}) yet",
+        f"cannot compile for {triple} on this machine ({here.triple}) yet",
         hint=f"it would need Rust's standard library and a linker for {triple}; leave --target out, or run the"
         f" harness on {target.os} {target.arch}",
     )

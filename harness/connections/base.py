@@ -57,6 +57,10 @@ class Process(AbstractContextManager["Process"], ABC):
         """stdout line by line as it comes, newline kept; the last one may lack it."""
 
     @abstractmethod
+    def pieces(self) -> Iterator[tuple[bytes, bytes]]:
+        """stdout and stderr as they come, in pieces of any size; of each perhaps nothing."""
+
+    @abstractmethod
     def write(self, data: bytes) -> None:
         """To its stdin. Raises TransportFailed when it has gone."""
 
@@ -69,7 +73,7 @@ class Process(AbstractContextManager["Process"], ABC):
 
     @abstractmethod
     def wait(self, timeout: float | None = None) -> Completed:
-        """Until it ends; returns what `lines` has not consumed, and all of stderr (with a PTY: empty).
+        """Until it ends; returns what has not been consumed of stdout and stderr (with a PTY: empty).
         Raises CommandTimedOut without killing it."""
 
     @abstractmethod

@@ -177,7 +177,8 @@ class PersistentShell:
             channel.close(patience=0.0)
             words = str(error) or "it did not answer"
             raise TransportFailed(
-                f"{self.label}: no shell could be started: {words}", hint="the platform needs a POSIX sh"
+                f"{self.label}: no shell could be started: {words}",
+                hint="the platform needs a POSIX sh, and an account that may run commands",
             ) from error
         except BaseException:
             channel.close(patience=0.0)

@@ -199,6 +199,11 @@ class Link:
         )
 
     def _no_session(self, error: asyncssh.ChannelOpenError) -> TransportFailed:
+        if "connection closed" in error.reason.lower():
+            return TransportFailed(
+                f"{self.label}: {place(self.endpoint)} ended the connection when a command was to run",
+                hint="may this account run commands (PermitRootLogin, ForceCommand, its shell)? sshd's log tells more",
+            )
         if error.code in (asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, asyncssh.OPEN_CONNECT_FAILED):
             return TransportFailed(
                 f"{self.label}: {place(self.endpoint)} opens no further session: {error.reason}",
@@ -319,6 +324,6 @@ def _abandon(attempts: list[Attempt]) -> None:
 
 def _turned_away(error: BaseException, attempt: Attempt) -> bool:
     """As sshd does when too many are at its door, and never when nobody listens there."""
-    if attempt.connection is None or attempt.greeted:
+    if attempt.connection is None or attempt.greeted or attempt.stranger is not None:
         return False
     return isinstance(error, (asyncssh.ConnectionLost, ConnectionResetError, BrokenPipeError))

@@ -12,7 +12,11 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from typing import Any, TypeVar
 
+from harness.connections.ssh_library import asyncssh
+
 T = TypeVar("T")
+_HEARD = 200
+"""Bytes of what is heard first that are remembered: what is no sshd says so there."""
 
 
 class _Acknowledging(asyncio.Protocol):
@@ -25,12 +29,16 @@ class _Acknowledging(asyncio.Protocol):
     def __init__(self, inner: asyncio.Protocol) -> None:
         self._inner = inner
         self._socket: Any = None
+        self._has_heard = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._socket = transport.get_extra_info("socket")
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
+        if not self._has_heard and isinstance(self._inner, asyncssh.SSHClientConnection):
+            self._inner.set_extra_info(heard=data[:_HEARD])
+        self._has_heard = True
         self._inner.data_received(data)
         if sys.platform == "linux":
             with contextlib.suppress(OSError):  # it has been closed, or is a socket of another family

@@ -92,7 +92,7 @@ class SshProcess(MarkedProcess):
         """What the login shell's own start files say before is nobody's."""
         until = time.monotonic() + 60
         while READY not in self._out and b"harness-ready\r\n" not in self._out:
-            if not self._pump(until) or time.monotonic() >= until:
+            if not self._turn(until) or time.monotonic() >= until:
                 break
         at = self._out.find(READY.rstrip(b"\n"))
         if at > 0:

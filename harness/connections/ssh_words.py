@@ -14,6 +14,7 @@ from harness.errors import TransportFailed, Unreachable
 from harness.models.endpoint import Ssh
 
 _UNREACHABLE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
+_SSHD = (b"SSH-", b"Exceeded MaxStartups", b"Not allowed at this time")
 LOCKED = "it has a passphrase"
 
 
@@ -61,6 +62,14 @@ class Attempt(asyncssh.SSHClient):
         """Whether sshd has sent its banner."""
         return self.connection is not None and bool(self.connection.get_extra_info("server_version"))
 
+    @property
+    def stranger(self) -> str | None:
+        """What was heard from something that is no sshd; an sshd may turn somebody away without a banner."""
+        heard = bytes((self.connection and self.connection.get_extra_info("heard")) or b"")
+        if self.greeted or not heard.strip() or heard.startswith(_SSHD):
+            return None
+        return repr(heard.decode(errors="replace").strip().splitlines()[0][:80])
+
 
 _OLD = (
     "perhaps its sshd is very old, or very strict: KexAlgorithms, Ciphers, MACs and HostKeyAlgorithms of the ssh "
@@ -88,6 +97,7 @@ def explained(label: str, error: BaseException, attempt: Attempt, seconds: float
     passing = isinstance(error, OSError | asyncssh.ConnectionLost) and not isinstance(
         error, (*lasting, FileNotFoundError)
     )
+    passing = passing and attempt.stranger is None
     return (Unreachable if passing else TransportFailed)(f"{label}: {message}", hint=hint)
 
 
@@ -122,6 +132,13 @@ def _words(error: BaseException, attempt: Attempt, seconds: float) -> tuple[str,
             )
         case asyncssh.KeyEncryptionError() | asyncssh.KeyImportError():
             return f"the identity file cannot be used: {error}", "unlock it: ssh-add FILE; or name another one"
+        case TimeoutError() | asyncssh.ConnectionLost() | asyncssh.ProtocolError() if attempt.stranger is not None:
+            return f"what answers at {where} is no sshd: it says {attempt.stranger}", "is the port right?"
+        case TimeoutError() if attempt.connection is not None and not attempt.greeted:
+            return (
+                f"{where} takes connections and says nothing: it does not answer within {seconds:.3g} s",
+                "is the port right, and is its sshd overloaded, or frozen?",
+            )
         case TimeoutError():
             return f"{where} does not answer within {seconds:.3g} s", "is it up, and does a firewall drop packets?"
         case socket.gaierror():

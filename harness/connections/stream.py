@@ -76,6 +76,16 @@ class StreamProcess(Process):
             self._out.clear()
             yield line
 
+    def pieces(self) -> Iterator[tuple[bytes, bytes]]:
+        more = True
+        while more or self._out or self._err:  # some may have come with the greeting
+            out, err = bytes(self._out), bytes(self._err)
+            del self._out[: len(out)], self._err[: len(err)]  # no more than that: another thread may write, and so read
+            if out or err:
+                yield out, err
+            else:
+                more = self._turn(None)
+
     def chunks(self) -> Iterator[bytes]:
         """stdout as it comes, in pieces of any size: for streams of files."""
         more = True

@@ -26,6 +26,8 @@ _WRITERS = {
     "shell": ("creates",),
 }
 """Where a module's result, or what it was asked for, names the file that it made or changed."""
+_UNSAID = "Action failed: Unknown error."
+"""Of what fails by its `failed_when` alone."""
 _INTERNAL = ("_ansible_", "invocation")
 
 
@@ -46,7 +48,7 @@ def record_of(
         handler=handler,
         status=status,
         # ansible-core 2.19 says of what fails before or around a module that it is the task that failed.
-        msg=CENSORED if hidden else _text(result.get("msg")).removeprefix("Task failed: "),
+        msg=CENSORED if hidden else _message(result),
         stdout=_text(result.get("stdout")),
         stderr=_text(result.get("stderr")) or _text(result.get("module_stderr")),
         rc=result["rc"] if isinstance(result.get("rc"), int) else None,
@@ -54,7 +56,7 @@ def record_of(
         duration=event.duration,
         artifacts=[] if unmade else list(dict.fromkeys(mask(list(_artifacts(module_name(module), event.result))))),
         ignored=event.outcome == "ignored",
-        attempts=result["attempts"] if isinstance(result.get("attempts"), int) else 1,
+        attempts=max(_attempts(one, status) for one in _items(event.result)),
         skip_reason=_skip_reason(result, task) if skipped and not hidden else None,
         result=result,
     )
@@ -88,7 +90,30 @@ def _public(result: Mapping[str, Any]) -> dict[str, Any]:
 def _text(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return str(value) if isinstance(value, str | bool) else json.dumps(value, default=str)
+
+
+def _message(result: Mapping[str, Any]) -> str:
+    # ansible-core 2.19 says of what fails before or around a module that it is the task that failed, and of a condition
+    # that cannot be evaluated nothing but in that condition's own field.
+    words = _text(result.get("msg")).removeprefix("Task failed: ").removeprefix(_UNSAID)
+    conditions = (result.get("failed_when_result"), result.get("changed_when_result"))
+    return words or next((told for told in conditions if isinstance(told, str)), "")
+
+
+def _items(result: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The results of a loop's items; of what is no loop its one result."""
+    items = result.get("results")
+    found: list[Mapping[str, Any]] = [one for one in items if isinstance(one, dict)] if isinstance(items, list) else []
+    return found or [result]
+
+
+def _attempts(result: Mapping[str, Any], status: str) -> int:
+    """Where the last one failed Ansible counts the retries, one less than the attempts. Of what is no loop's item it
+    does not keep `failed`."""
+    told = result.get("attempts")
+    failed = result.get("failed", status == "failed")
+    return told + bool(failed) if isinstance(told, int) else 1
 
 
 def _skip_reason(result: Mapping[str, Any], task: PayloadTask | None) -> str:
@@ -97,15 +122,17 @@ def _skip_reason(result: Mapping[str, Any], task: PayloadTask | None) -> str:
     if reason:
         condition = result.get("false_condition")
         return f"{reason}: {_text(condition)}" if condition is not None else _text(reason)
-    if task is not None and task.when:
-        return f"Conditional result was False: {' and '.join(map(_text, task.when))}"
-    return "No items in the list" if task is not None and task.loop is not None else ""
+    if task is None:
+        return ""
+    if task.loop == [] or (task.loop is not None and not task.when):
+        return "No items in the list"
+    condition = f"Conditional result was False: {' and '.join(map(_text, task.when))}" if task.when else ""
+    return f"{condition} (or no items in the list)" if isinstance(task.loop, str) else condition
 
 
 def _artifacts(module: str, result: Mapping[str, Any]) -> Iterator[str]:
-    items = result.get("results")
-    for one in items if isinstance(items, list) else [result]:
-        if not isinstance(one, dict) or not one.get("changed") or one.get("state") == "absent":
+    for one in _items(result):
+        if not one.get("changed") or one.get("state") == "absent":
             continue
         asked = (one.get("invocation") or {}).get("module_args") or {}
         told = (place.get(name) for name in _WRITERS.get(module, ()) for place in (one, asked))

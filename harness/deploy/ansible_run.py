@@ -230,8 +230,8 @@ class Listener:
         self._began = time.time()
         self._check = means.arguments.check or works[0].payload.check_mode
         # In the order of the plan: a task that tags leave out has its record where it would have run.
-        tasks = [task.task_id for play in works[0].payload.plays for task in play.tasks]
-        self._places = {task_id: place for place, task_id in enumerate(tasks)}
+        order = [task.task_id for play in works[0].payload.plays for task in (*play.tasks, *play.handlers)]
+        self._places = {task_id: place for place, task_id in enumerate(order)}
         self._left_out = {host: dict(left_out or {}) for host in self.runs}
 
     def close(self) -> None:
@@ -271,8 +271,7 @@ class Listener:
             record = record_of(
                 event, spot.task if spot else None, handler=handler, mask=self._means.mask, check=self._check
             )
-            if not handler:
-                self._tell_left_out(event.host, self._places.get(record.task_id, 0))
+            self._tell_left_out(event.host, self._places.get(record.task_id, 0))
             self._add(event.host, record)
         elif event.outcome == "failed":
             run.error = f"Ansible could not take in or hand out what tasks left: {event.result.get('msg', '')}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.compile.targets import normal_arch, target_for
+from harness.deploy.become import ROOT
 from harness.deploy.decide import Circumstances, Decision, decide
 from harness.errors import ToolchainMissing
 from harness.models.facts import Facts
@@ -42,8 +43,21 @@ class Surveyor:
 
 def expected_facts(spec: PlatformSpec) -> Facts:
     """Of a platform that nobody has probed: what the scenario says it will be."""
-    user = getattr(spec.options, "user", None) if spec.driver == "ssh" else None
-    return Facts(os=spec.os, arch=spec.arch or normal_arch(platform.machine()), user=user or "root")
+    return Facts(os=spec.os, arch=spec.arch or normal_arch(platform.machine()), user=_expected_user(spec))
+
+
+def _expected_user(spec: PlatformSpec) -> str:
+    """Whom a runner will be started by. What an image, a box or an ssh config says of it nobody has asked."""
+    options = spec.options
+    sshd = getattr(options, "ssh", None)
+    if spec.driver == "vagrant":
+        user = getattr(options, "user", None) or "vagrant"  # every box's, by Vagrant's convention
+    elif sshd is not None and getattr(options, "connection", None) == "ssh":
+        user = sshd.user
+    else:
+        user = getattr(options, "user", None) or ROOT
+    user = user.partition(":")[0]  # Docker's USER:GROUP
+    return ROOT if user == "0" else user
 
 
 def ssh_obstacles(facts: Facts) -> tuple[str, ...]:

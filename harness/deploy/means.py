@@ -49,6 +49,8 @@ class HostWork:
     binary: CompilationResult | None = None
     failure: str | None = None
     """Why it has no binary where the decision wanted one."""
+    spent: float = 0.0
+    """Seconds that were spent on the binary that it has not."""
     parts: bool = True
     """The compiler's runners tell what tasks leave to later ones, and run plans in parts."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,7 +94,7 @@ class Transcript:
 
     def verdict(self, rc: int, stderr: str) -> str | None:
         """Why the host as a whole failed; None when the runner did what its contract says."""
-        said = last_words(stderr)
+        said = "" if _repeats(rc, stderr) else last_words(stderr)
         if rc == 2 and self.report is None and not self.tasks:
             return f"the runner could not start{said}"
         if self.report is None:
@@ -140,7 +141,7 @@ def task_result(record: TaskRecord) -> TaskExecutionResult:
     """The runner's record as specification 110 has it: ok and changed are both `Success`."""
     status: Success | Failed | Skipped
     if record.status == "failed":
-        status = Failed(error=record.msg or record.stderr.strip() or f"rc {record.rc}")
+        status = Failed(error=record.msg or record.stderr.strip() or _unsaid(record))
     elif record.status == "skipped":
         status = Skipped(reason=record.skip_reason or record.msg)
     else:
@@ -161,6 +162,13 @@ def task_result(record: TaskRecord) -> TaskExecutionResult:
     )
 
 
+def _unsaid(record: TaskRecord) -> str:
+    """Why a task failed of which its module has nothing to say."""
+    if record.result.get("failed_when_result") is True:
+        return "failed_when holds"
+    return f"rc {record.rc}" if record.rc is not None else "failed without a word"
+
+
 def _place(value: Any) -> str:
     """Which record this is, in words."""
     kind = value.get("type") if isinstance(value, dict) else None
@@ -169,6 +177,13 @@ def _place(value: Any) -> str:
 
 def ended(rc: int) -> str:
     return f"killed by signal {rc - 128}" if rc > 128 else f"exit status {rc}"
+
+
+def _repeats(rc: int, said: str) -> bool:
+    """Whether it is but the shell's own word for the signal: `Killed`, `Segmentation fault (core dumped)`."""
+    if not 128 < rc < 128 + signal.NSIG:
+        return False
+    return said.strip().removesuffix("(core dumped)").strip() == signal.strsignal(rc - 128)
 
 
 def last_words(said: str) -> str:

@@ -64,6 +64,7 @@ def _attempt(work: HostWork, means: Means) -> _Attempt:
     if work.decision.method != "binary" or work.binary is None:
         reasons = work.decision.reasons if work.decision.method != "binary" else ()
         attempt.why = work.failure or "; ".join(reasons)
+        attempt.spent = work.spent
         return attempt
     started = time.monotonic()
     try:
@@ -99,7 +100,7 @@ def _by_binary(attempt: _Attempt, work: HostWork, means: Means) -> HostExecution
         records=work.parts,
         on_left=lambda folder: _make_sure(attempt, folder, means),
     )
-    deadline = Deadline(means.deadline.remaining() * _SHARE)
+    deadline = Deadline(means.deadline.remaining() * _SHARE, "half of the scenario's time that was left")
     return run_binary(job, deadline=deadline, cancellation=means.cancellation)
 
 

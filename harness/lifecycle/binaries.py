@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from harness.deploy.decide import Decision
 from harness.models.results import CompilationResult
 from harness.models.runner import Payload
+
+
+class Uncompiled(NamedTuple):
+    """Why a binary could not be made, and the seconds that trying took."""
+
+    why: str
+    spent: float
 
 
 @dataclass(frozen=True)
@@ -19,7 +27,7 @@ class Binaries:
     payloads: Mapping[str, Payload]
     decisions: Mapping[str, Decision]
     of_host: Mapping[str, CompilationResult]
-    failures: Mapping[str, str]
-    """Why there is no binary for a host that would have had one, and that may go without."""
+    failures: Mapping[str, Uncompiled]
+    """The hosts without a binary that would have had one, and that may go without."""
     parts: bool
     """As the compiler's Honours have it."""

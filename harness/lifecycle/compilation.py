@@ -15,7 +15,7 @@ from harness.deadline import Deadline
 from harness.deploy import become, foreign_root
 from harness.deploy.decide import Decision
 from harness.errors import HarnessError, InvalidInput, Problem
-from harness.lifecycle.binaries import Binaries
+from harness.lifecycle.binaries import Binaries, Uncompiled
 from harness.lifecycle.context import Context
 from harness.lifecycle.crew import Outcome
 from harness.lifecycle.failures import StepFailed, all_done, describe, describe_all, raise_defects
@@ -58,9 +58,9 @@ def compile_plan(
         }
     )
     began = time.monotonic()
-    outcome = _compile_all(context, checked.compiler, payloads, wanted, step)
+    outcome, spent = _compile_all(context, checked.compiler, payloads, wanted, step)
     context.time(step, "", "compile", time.monotonic() - began)
-    compiled, failures = _compiled(context, payloads, targets, outcome)
+    compiled, failures = _compiled(context, payloads, targets, outcome, spent)
     of_host = {host: payload for payload in payloads for host in payload.run_on}
     return Binaries(frozenset(connections), of_host, decisions, compiled, failures, compiler.honours().parts)
 
@@ -117,11 +117,15 @@ def _targets(context: Context, decisions: Mapping[str, Decision], facts: Mapping
 
 
 def _compiled(
-    context: Context, payloads: Sequence[Payload], targets: Mapping[str, str], outcome: Outcome[CompilationResult]
-) -> tuple[dict[str, CompilationResult], dict[str, str]]:
+    context: Context,
+    payloads: Sequence[Payload],
+    targets: Mapping[str, str],
+    outcome: Outcome[CompilationResult],
+    spent: Mapping[str, float],
+) -> tuple[dict[str, CompilationResult], dict[str, Uncompiled]]:
     """Each host's binary, or why it goes without. Raises StepFailed (stage compile) where one may not."""
     compiled: dict[str, CompilationResult] = {}
-    failures: dict[str, str] = {}
+    failures: dict[str, Uncompiled] = {}
     fatal: dict[str, BaseException] = {}
     for number, payload in enumerate(payloads):
         for host in payload.run_on:
@@ -131,7 +135,7 @@ def _compiled(
             if name in outcome.done:
                 compiled[host] = outcome.done[name]
             elif context.scenario.strategy(host) == SSHFallback():
-                failures[host] = describe(outcome.failed[name])
+                failures[host] = Uncompiled(describe(outcome.failed[name]), spent.get(name, 0.0))
             else:
                 fatal[targets[host]] = outcome.failed[name]
     if fatal:
@@ -168,20 +172,27 @@ def _compile_all(
     payloads: Sequence[Payload],
     wanted: Sequence[tuple[int, str]],
     step: str,
-) -> Outcome[CompilationResult]:
+) -> tuple[Outcome[CompilationResult], Mapping[str, float]]:
+    """What became of each binary, and the seconds that it took."""
     compiler = _compiler(context, choice)
     settings = CompileSettings(cancellation=context.cancellation)
     if context.secrets and not compiler.honours().secrets:
         raise StepFailed(f"the compiler {choice.name} cannot take secrets", outcome="error", stage="compile")
     by_name = {_job(number, target): (number, target) for number, target in wanted}
 
+    spent: dict[str, float] = {}
+
     def build(name: str) -> CompilationResult:
         number, target = by_name[name]
         payload = payloads[number]
         told = partial(context.event, step, payload.run_on[0])
-        result = compiler.compile(payload, target, replace(settings, progress=told))
-        # Whichever compiler made it: what cannot run there is refused before it travels.
-        check_binary(result.binary_path, target)
+        began = time.monotonic()
+        try:
+            result = compiler.compile(payload, target, replace(settings, progress=told))
+            # Whichever compiler made it: what cannot run there is refused before it travels.
+            check_binary(result.binary_path, target)
+        finally:
+            spent[name] = time.monotonic() - began
         return result
 
     # The toolchain's time has a limit of its own: whether a scenario passes must not depend on a warm cache.
@@ -192,7 +203,7 @@ def _compile_all(
         how = "from the store" if result.cache_hit else f"compiled in {result.compilation_time:.1f} s"
         for host in payloads[by_name[name][0]].run_on:
             context.event(step, host, f"{result.target}, {result.binary_size / 1e6:.1f} MB, {how}")
-    return outcome
+    return outcome, spent
 
 
 def _compiler(context: Context, choice: CompilerChoice) -> Compiler:

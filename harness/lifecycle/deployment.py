@@ -63,7 +63,8 @@ def run_plan(
     context.time(step, "", "run", took)
     if step == "converge":
         context.ledger.execution_time += took
-    results = dict(deployed.results)
+    # In the scenario's order, whoever was done first.
+    results = {host: deployed.results[host] for host in binaries.decisions if host in deployed.results}
     for host, result in results.items():
         context.time(step, host, "deploy", result.execution_time)
         for decision in result.decisions:
@@ -115,6 +116,7 @@ def _works(context: Context, binaries: Binaries, connections: Mapping[str, Conne
     for host, decision in binaries.decisions.items():
         endpoint = context.fleet.members[host].endpoint
         assert endpoint is not None
+        uncompiled = binaries.failures.get(host)
         works.append(
             HostWork(
                 host=host,
@@ -123,7 +125,8 @@ def _works(context: Context, binaries: Binaries, connections: Mapping[str, Conne
                 connection=connections[host],
                 endpoint=endpoint,
                 binary=binaries.of_host.get(host),
-                failure=binaries.failures.get(host),
+                failure=uncompiled.why if uncompiled is not None else None,
+                spent=uncompiled.spent if uncompiled is not None else 0.0,
                 parts=binaries.parts,
             )
         )

@@ -93,7 +93,13 @@ def problems_of(
         words = _words(fault, keys, model)
         if words not in found.setdefault(keys, []):
             found[keys].append(words)
-    return [Problem(where(keys), _joined(words)) for keys, words in found.items()]
+    return [Problem(where(keys), _joined(words)) for keys, words in found.items() if not _better_told(keys, found)]
+
+
+def _better_told(keys: Keys, found: Mapping[Keys, list[str]]) -> bool:
+    """Whether another arm of a union took this value for what it is, and says what is wrong within."""
+    within = any(len(other) > len(keys) and other[: len(keys)] == keys for other in found)
+    return within and all(word.startswith("should be ") for word in found[keys])
 
 
 def places_of(error: ValidationError, data: object) -> list[Keys]:

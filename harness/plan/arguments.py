@@ -13,6 +13,7 @@ from harness.plan import fields, keywords
 from harness.plan.expressions import is_template, strings
 from harness.plan.fields import Suggestions, Wrong
 from harness.plan.files import module_name
+from harness.plan.free_form import options_in
 from harness.plan.modules import BUILTIN
 
 if TYPE_CHECKING:
@@ -90,6 +91,9 @@ def _arguments(task: Task | Handler, module: str, support: ModuleSupport, sugges
                 words, hint = f"{module} takes no free-form text", f"its arguments are {_listed(support)}"
                 yield Fault(("args", key), words, hint, lacking=True)
                 continue
+            _, options = options_in(str(value), shell=module == "shell")
+            for name in options.keys() - support.arguments:
+                yield Fault(("args", key), *_unknown(name, module, support, suggestions), lacking=True)
         elif own not in support.arguments and not support.any_arguments:
             yield Fault(("args", key), *_unknown(key, module, support, suggestions), lacking=True)
             continue

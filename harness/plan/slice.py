@@ -19,6 +19,7 @@ from harness.plan.check import run_options
 from harness.plan.expressions import Parser, secrets_of_task, strings
 from harness.plan.fields import Faults, Wrong
 from harness.plan.files import embedded, module_name, with_content
+from harness.plan.free_form import options_in
 from harness.plan.inventory import Variables, merged
 from harness.plan.keywords import OTHERS, PLAY_OTHERS
 from harness.plan.order import Spot
@@ -246,6 +247,11 @@ class _Maker:
 
     def _made_args(self, task: Task | Handler, keys: Keys) -> dict[str, JsonValue]:
         args = task.args
+        module = module_name(task.module)
+        raw = args.get("_raw_params")
+        if module in ("command", "shell") and isinstance(raw, str):
+            command, options = options_in(raw, shell=module == "shell")
+            args = {**args, "_raw_params": command, **options}
         try:
             file = embedded(task, self.source)
             if file is not None:
@@ -253,7 +259,7 @@ class _Maker:
         except Wrong as wrong:
             self.faults.add((*keys, "args", "src"), wrong.words, wrong.hint)
         if any(value is None or key.endswith("mode") for key, value in args.items()):
-            keep_null = module_name(task.module) == "set_fact"
+            keep_null = module == "set_fact"
             args = {
                 key: octal_mode(value) or value if key in ("mode", "directory_mode") else value
                 for key, value in args.items()

@@ -95,7 +95,7 @@ class ConsoleObserver:
 
     def warning(self, scenario: str, message: str) -> None:
         with self._lock, _gone_stream():
-            self._screen.line([("yellow", "  ! "), ("", message)])
+            self._screen.line([("yellow", "  ! "), ("", message.replace("\n", "\n    "))])
 
     def step_ended(self, scenario: str, result: StepResult) -> None:
         with self._lock, _gone_stream():

@@ -48,11 +48,14 @@ def in_words(record: DecisionRecord) -> str:
     """What was decided for a host, why, what had been done by then and what it had cost, and how it travelled."""
     head = record.method
     if record.degraded:
-        head = f"degraded to {record.method} after {seconds(record.spent)}"
+        head = f"degraded to {record.method}"
+        if record.spent:
+            head += f" after {seconds(record.spent)}"
         if record.finished:
             head += f" and {plural(len(record.finished), 'finished task')} ({_some(record.finished)})"
+    first, newline, more = "; ".join(record.reasons).partition("\n")
     tail = f" [{record.route}]" if record.route else ""
-    return f"{head}: {'; '.join(record.reasons)}{tail}"
+    return f"{head}: {first}{tail}{newline}{more}"
 
 
 def _some(names: list[str]) -> str:

@@ -23,6 +23,13 @@ from harness.scenario.source import display, is_file
 _OLD_CONVERGE = "playbook.yml"
 """What converge.yml was called up to Molecule 2."""
 
+_CONNECTIONS = {
+    "docker": "community.docker.docker",
+    "containers": "community.docker.docker",
+    "podman": "containers.podman.podman",
+}
+"""Of containers that a create.yml makes, by Molecule's driver (molecule_plugins/*/driver.py)."""
+
 _TWICE = {
     "playbooks": "playbooks",
     "env": "env",
@@ -41,17 +48,18 @@ class AnsibleReader:
         self.where = where
         self.problems: list[Problem] = []
         self.warnings: list[Problem] = []
-        self._platforms = MoleculePlatforms(file.driver, chosen, where, directory=ref.directory)
+        self._chosen = chosen
         self.molecule_driver = chosen or file.driver.name
         self.driver = our_driver(self.molecule_driver)
+        """After `read`: `default`, too, where the scenario's own create.yml makes the containers."""
 
     def read(
         self, data: Mapping[str, JsonValue], environment: Mapping[str, str]
     ) -> tuple[tuple[PlatformSpec, ...], Provisioner]:
         """`data` is the document as it is written; `environment` holds Molecule's variables."""
-        platforms = tuple(self._platforms.read(self.file.platforms))
-        self.problems += self._platforms.problems
-        self.warnings += self._platforms.warnings
+        playbooks = self._playbooks()
+        self._choose_maker(playbooks)
+        platforms = self._read_platforms()
         self._refuse()
         self._tell_of_unknown_keys()
         inventory = self.file.provisioner.inventory
@@ -59,18 +67,56 @@ class AnsibleReader:
             name="ansible",
             env=self._env(),
             inventory=Inventory(hosts_vars=dict(inventory.host_vars), group_vars=dict(inventory.group_vars)),
-            ansible=self._settings(data, environment),
+            ansible=self._settings(playbooks, data, environment),
         )
         assert provisioner.ansible is not None
         return tuple(_delegated(platform, provisioner.ansible) for platform in platforms), provisioner
 
-    def _settings(self, data: Mapping[str, JsonValue], environment: Mapping[str, str]) -> AnsibleSettings:
+    def _choose_maker(self, playbooks: Mapping[str, Path]) -> None:
+        """A create.yml of the scenario's own takes the place of the one that Molecule's driver brings."""
+        own = [step for step in ("create", "destroy") if step in playbooks]
+        if self.driver == DELEGATED or not own:
+            return
+        at: Keys = ("driver", "name")
+        names = " and ".join(playbooks[step].name for step in own)
+        if self.molecule_driver not in _CONNECTIONS or own == ["destroy"]:
+            self._warn(at, f"{names} is not run: the driver {self.driver} makes and destroys by itself")
+        elif own == ["create"]:
+            hint = "write destroy.yml beside it, or remove create.yml and leave both to the driver"
+            self._problem(at, f"{names} makes containers, and there is no destroy.yml to remove them", hint)
+        else:
+            self.driver = DELEGATED
+
+    def _read_platforms(self) -> tuple[PlatformSpec, ...]:
+        section, chosen = self.file.driver, self._chosen
+        if self._made_by_playbooks:
+            section, chosen = section.model_copy(update={"name": DELEGATED, "provider": {}}), None
+        reader = MoleculePlatforms(section, chosen, self.where, directory=self.ref.directory)
+        platforms = tuple(reader.read(self.file.platforms))
+        self.problems += reader.problems
+        self.warnings += reader.warnings
+        return platforms
+
+    @property
+    def _made_by_playbooks(self) -> bool:
+        """By those of a scenario whose driver could make them itself."""
+        return self.driver == DELEGATED != our_driver(self.molecule_driver)
+
+    def _connection(self) -> dict[str, JsonValue]:
+        """How Ansible reaches what is not to be found in instance_config.yml."""
+        if not self._made_by_playbooks:
+            return self.file.driver.options.ansible_connection_options
+        return {"ansible_connection": _CONNECTIONS[self.molecule_driver]}
+
+    def _settings(
+        self, playbooks: dict[str, Path], data: Mapping[str, JsonValue], environment: Mapping[str, str]
+    ) -> AnsibleSettings:
         section, driver, newer = self.file.provisioner, self.file.driver, self.file.ansible
         arguments = newer.executor.args.ansible_playbook if newer else []
         ephemeral = Path(environment["MOLECULE_EPHEMERAL_DIRECTORY"])
         return AnsibleSettings(
             shared_state=self.file.shared_state and self.driver == DELEGATED,
-            playbooks=self._playbooks(),
+            playbooks=playbooks,
             config_options=section.config_options or (newer.cfg if newer else {}),
             connection_options=section.connection_options,
             options=section.options,
@@ -85,7 +131,7 @@ class AnsibleReader:
             log=section.log,
             driver=self.molecule_driver,
             managed=driver.options.managed,
-            driver_connection_options=driver.options.ansible_connection_options,
+            driver_connection_options=self._connection(),
             login_cmd_template=driver.options.login_cmd_template,
             ssh_connection_options=tuple(driver.ssh_connection_options),
             safe_files=tuple(driver.safe_files),
@@ -108,7 +154,7 @@ class AnsibleReader:
         written: Playbooks = self.file.provisioner.playbooks
         if not written and self.file.ansible is not None:
             at, written = ("ansible", "playbooks"), self.file.ansible.playbooks
-        drivers = {self.molecule_driver, self.file.driver.name, self.driver}
+        drivers = (self.molecule_driver, self.file.driver.name, self.driver)
         found: dict[str, Path] = {}
         for step in STEPS:
             name, keys = self._written(written, step, drivers)
@@ -143,7 +189,8 @@ class AnsibleReader:
         if path.name == "converge.yml" and is_file(old):
             self._warn(at or ("provisioner",), f"{old.name} is what converge.yml was called; rename it")
             return old
-        if at is not None:
+        bundled = self.driver != DELEGATED and name == DEFAULT_PLAYBOOKS[step] and step in ("create", "destroy")
+        if at is not None and not bundled:
             self._warn(at, f"there is no file {display(path)}; the step does without, as in Molecule")
         return None
 
@@ -211,8 +258,8 @@ class AnsibleReader:
         path = Path(written).expanduser() if written.startswith("~/") else Path(written)
         return self.ref.directory / path
 
-    def _problem(self, at: Keys, words: str) -> None:
-        self.problems.append(Problem(self.where(at), words))
+    def _problem(self, at: Keys, words: str, hint: str | None = None) -> None:
+        self.problems.append(Problem(self.where(at), words, hint))
 
     def _warn(self, at: Keys, words: str) -> None:
         self.warnings.append(Problem(self.where(at), words))
@@ -228,7 +275,7 @@ def _delegated(platform: PlatformSpec, settings: AnsibleSettings) -> PlatformSpe
     if platform.driver != DELEGATED:
         return platform
     options = DelegatedOptions(
-        managed=settings.managed,
+        managed=settings.managed and our_driver(settings.driver) == DELEGATED,
         connection=settings.driver_connection_options,
         ssh_options=settings.ssh_connection_options,
         ephemeral=settings.ephemeral,

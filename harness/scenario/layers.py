@@ -136,7 +136,7 @@ def _molecule_variables(ref: ScenarioRef, env_file: Path | None, *, ephemeral: s
     return {
         "MOLECULE_DEBUG": "False",
         "MOLECULE_FILE": str(ref.directory / FILE),
-        "MOLECULE_ENV_FILE": str(env_file or ""),
+        "MOLECULE_ENV_FILE": str((env_file or ref.project / ENV_FILE).absolute()),
         "MOLECULE_STATE_FILE": str(folder / "state.yml"),
         "MOLECULE_INVENTORY_FILE": str(folder / "inventory" / "ansible_inventory.yml"),
         "MOLECULE_EPHEMERAL_DIRECTORY": str(folder),

@@ -28,10 +28,17 @@ def _words(value: object) -> object:
     return value
 
 
+def _as_python_says(value: object) -> object:
+    """Molecule hands each value to `str`: `true` becomes True, and `${UNSET}` without quotes None."""
+    if not isinstance(value, dict):
+        return _none_is_empty(value)
+    return {name: str(word) if word is None or isinstance(word, bool) else word for name, word in value.items()}
+
+
 Arguments = Annotated[list[str], BeforeValidator(_words, json_schema_input_type=list[str | float])]
 Options = Annotated[dict[str, JsonValue], BeforeValidator(_none_is_empty)]
 Config = Annotated[dict[str, dict[str, JsonValue]], BeforeValidator(_none_is_empty)]
-Env = Annotated[Environment, BeforeValidator(_none_is_empty)]
+Env = Annotated[Environment, BeforeValidator(_as_python_says)]
 VariablesByName = Annotated[
     dict[str, Annotated[Variables, BeforeValidator(_none_is_empty)]], BeforeValidator(_none_is_empty)
 ]

@@ -18,7 +18,8 @@ from harness.verify.checks import Check, CommandSucceeds
 from harness.verify.known import Known
 from harness.verify.ledger import Ledger
 from harness.verify.planned import Planned
-from harness.verify.promises import Step, apply, package_name
+from harness.verify.promises import apply, package_name
+from harness.verify.step import Step
 
 _ELSEWHERE = ("delegate_to", "run_once", "async", "async_", "poll", "local_action")
 """Keywords that make a task's effect happen elsewhere or later."""

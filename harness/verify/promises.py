@@ -8,64 +8,16 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import posixpath
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from pydantic import JsonValue
 
-from harness.models.results import TaskExecutionResult
 from harness.verify import checks as ask
 from harness.verify import planned
-from harness.verify.checks import Question
-from harness.verify.known import Known, is_template, static_prefix, truth
-from harness.verify.ledger import Claim, Ledger
-
-
-@dataclass(frozen=True)
-class Step:
-    """One task that ran on a host. `certain` is false where its effects hold but its promises do not
-    (it failed, ran in check mode, was delegated, or its success was defined by the plan)."""
-
-    task_id: str
-    task_name: str
-    module: str
-    args: Mapping[str, JsonValue]
-    known: Known
-    result: TaskExecutionResult
-    certain: bool
-    idle: bool
-    """It reported no change by itself: not because the plan's `changed_when` says so."""
-    ledger: Ledger
-
-    def text(self, *names: str) -> str | None:
-        """The first of these arguments that is given, when it is certain."""
-        for name in names:
-            if self.args.get(name) is not None:
-                return self.known.text(self.args[name])
-        return None
-
-    def given(self, *names: str) -> bool:
-        return any(self.args.get(name) is not None for name in names)
-
-    def claim(self, kind: str, name: str, aspect: str, question: Question) -> None:
-        if self.certain:
-            self.ledger.add(Claim(self.task_id, self.task_name, kind, name, aspect, planned.Planned(question)))
-
-    def path(self, *names: str) -> str | None:
-        """The path argument; where it is not certain, all that may lie there is forgotten, and None returned."""
-        for name in names:
-            value = self.args.get(name)
-            if value is None:
-                continue
-            text = self.known.text(value)
-            if text is not None and text.startswith("/"):
-                return posixpath.normpath(text) if text != "/" else text
-            raw = str(value)
-            self.ledger.touched(static_prefix(raw) if raw.startswith("/") else "/")
-            return None
-        return None
+from harness.verify.known import is_template, truth
+from harness.verify.ledger import Claim
+from harness.verify.step import Step
 
 
 def apply(step: Step) -> None:

@@ -36,6 +36,17 @@ def test_lines_come_while_it_runs(connection: Connection) -> None:
     assert (done.rc, done.stdout, done.stderr) == (4, b"", b"")
 
 
+def test_both_streams_come_while_it_runs(connection: Connection) -> None:
+    with connection.start("echo first >&2; read -r word; echo $word; printf last >&2; exit 4", stdin=True) as process:
+        pieces = process.pieces()
+        assert next(pieces) == (b"", b"first\n")
+        process.write(b"second\n")
+        left = list(pieces)
+        assert (b"".join(out for out, _ in left), b"".join(err for _, err in left)) == (b"second\n", b"last")
+        done = process.wait()
+    assert (done.rc, done.stdout, done.stderr) == (4, b"", b"")
+
+
 def test_wait_returns_what_is_left(connection: Connection) -> None:
     with connection.start("echo one; echo err >&2; echo two; exit 3") as process:
         assert next(process.lines()) == b"one\n"

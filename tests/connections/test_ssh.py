@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -168,6 +169,33 @@ def test_nobody_there(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
         assert "before its banner" in refused(host.endpoint()).message
     finally:
         host.configure()
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", r"is no sshd: it says 'HTTP/1\.1 400 Bad Request'"),
+        (b"", "takes connections and says nothing"),
+    ],
+)
+def test_what_answers_is_no_sshd(says: bytes, words: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+
+        def answer() -> None:
+            client, _ = server.accept()
+            with client:
+                client.sendall(says)
+                while not says and client.recv(4096):
+                    pass
+
+        pool.submit(answer)
+        endpoint = Ssh(host="127.0.0.1", port=server.getsockname()[1])
+        with (
+            open_connection(endpoint, name="node1") as connection,
+            pytest.raises(TransportFailed, match=words) as failure,
+        ):
+            connection.run("true", timeout=1)
+        assert isinstance(failure.value, Unreachable) == (says == b"")
 
 
 def test_a_hundred_at_once_where_ten_may_knock(host: Machine) -> None:

@@ -21,7 +21,7 @@ from tests.deploy.hosts import hosts, means
 from tests.projects import plan
 
 SECRET = "{{ 7*7 }} q"
-FILES = ("/etc/token", "/etc/t", "/etc/j", "/etc/u", "/etc/b", "/etc/l1", "/etc/never", "/etc/log")
+FILES = ("/etc/token", "/etc/t", "/etc/j", "/etc/u", "/etc/b", "/etc/l1", "/etc/never", "/etc/log", "/etc/number")
 
 
 def task(task_id: str, module: str, args: dict[str, Any], **keywords: Any) -> dict[str, Any]:
@@ -51,6 +51,13 @@ def _tasks() -> list[dict[str, Any]]:
         task("left_out", "debug", {"msg": "x"}, tags=["slow"]),
         task("fact", "set_fact", {"x": [1, 2], "y": "{{ a }}"}, vars={"a": "{{ b }}", "b": "{{ pv }}"}),
         task("list", "debug", {"var": "x"}, when="x"),
+        task("words", "command", {"argv": ["echo", "{{ x }}"]}),
+        task("number", "copy", {"content": "{{ x[0] }}\n", "dest": "/etc/number"}),
+        task("null", "set_fact", {"nothing": None}),
+        task("nothing", "debug", {"msg": ["{{ nothing is none }}", "é"]}),
+        task("options", "shell", {"_raw_params": "pwd chdir=/etc removes='/etc/passwd'"}),
+        task("data", "command", {"_raw_params": "echo {{ free }}"}, vars={"free": "creates=/etc"}),
+        task("unsaid", "stat", {"path": "/"}, failed_when="true", ignore_errors=True),
         task("template", "template", {"content": text, "dest": "/etc/t", "mode": "0600", "owner": "nobody"}),
         task("file", "copy", {"src": "bytes", "dest": "/etc/b"}),
         task("json", "copy", {"content": '{"a": 1,\n "b": [2]}', "dest": "/etc/j"}),

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from harness import registry
 from harness.deploy.become import by_user, refusals
 from harness.deploy.decide import NAMES, Circumstances, Decision, decide
+from harness.deploy.known import expected_facts
 from harness.deploy.segments import segments_of, unhonoured
+from harness.drivers.base import PlatformSpec
 from harness.models.config import BinaryOnly, DeploymentStrategy, ForceSSH, Hybrid, SSHFallback
 from harness.models.facts import Facts
 from harness.models.runner import Payload, PayloadPlay, PayloadTask
@@ -158,3 +160,24 @@ def test_where_root_does_not_log_in_tasks_that_become_another_are_ansibles() -> 
     assert [problem.message.split()[1] for problem in refusals(of_user, "lab", "deploy")] == ["root", "app", "h"]
     assert refusals(of_root, "old", "root") == []
     assert by_user([slice_], facts, replace(honours, sudo=True)) == [slice_]
+
+
+@pytest.mark.parametrize(
+    ("driver", "options", "user"),
+    [
+        ("docker", {}, "root"),
+        ("docker", {"user": "app:staff"}, "app"),
+        ("docker", {"user": "0:1000"}, "root"),
+        ("docker", {"connection": "ssh", "ssh": {"user": "deploy"}}, "deploy"),
+        ("native", {"connection": "ssh"}, "root"),
+        ("ssh", {"user": "lab"}, "lab"),
+        ("vagrant", {}, "vagrant"),
+        ("vagrant", {"user": "root"}, "root"),
+    ],
+)
+def test_a_platform_nobody_asked_has_the_user_its_scenario_names(
+    driver: str, options: dict[str, Any], user: str
+) -> None:
+    model = registry.driver(driver).platform_options
+    spec = PlatformSpec(name="n", driver=driver, options=model.model_validate(options))
+    assert expected_facts(spec).user == user

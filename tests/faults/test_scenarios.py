@@ -92,9 +92,7 @@ def test_a_disk_that_gives_out_as_the_binary_travels(project: Project) -> None:
 
 def test_two_of_a_kind_end_with_the_last(project: Project) -> None:
     frozen = {"kind": "target-frozen"}
-    scenario(
-        project, {**frozen, "seconds": 0.1}, {**frozen, "seconds": 0.6}, sequence=["create", "side_effect", "destroy"]
-    )
+    scenario(project, frozen, {**frozen, "seconds": 0.1}, sequence=["create", "side_effect", "destroy"])
     text = project.passes("test", "-v").text
     assert (text.count("fault: "), text.count("fault undone: ")) == (2, 1)
     clean(project)
@@ -209,6 +207,7 @@ def test_a_fault_that_does_not_strike_is_told(project: Project) -> None:
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
+        ({}, "fault.kind: missing; it is required"),
         ({"kind": "disk-ful"}, "did you mean disk-full?"),
         ({"kind": "connection-cut"}, "give it `connection: ssh`"),
         ({"kind": "clock-skew"}, "the driver native lacks own-clock"),
@@ -228,6 +227,7 @@ def test_what_cannot_be_is_refused_before_anything_is_made(project: Project, fau
     result = project.run("test")
     assert result.code == 2
     assert words in result.text
+    assert "should be text" not in result.text, "it is a fault, and no file's name"
     assert "created by" not in result.text
 
 

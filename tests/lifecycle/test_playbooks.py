@@ -259,16 +259,29 @@ def test_an_instance_config_that_is_none_is_named_and_keeps_no_destroy_from_runn
     assert project.instances() == []
 
 
-def test_machines_that_are_not_managed_stay(project: Project) -> None:
+def test_machines_that_are_not_managed_have_their_playbooks_all_the_same(project: Project) -> None:
     options = {"managed": False, "ansible_connection_options": {"ansible_connection": "local"}}
-    folder = delegated(project)
-    document = yaml.safe_load((folder / "molecule.yml").read_text())
-    document["driver"]["options"] = options
-    (folder / "molecule.yml").write_text(yaml.safe_dump(document))
-    (folder / "converge.yml").write_text(play("{name: does, raw: 'true'}"))
-    (project.folder / "machines").mkdir()
+    folder = molecule(
+        project,
+        driver={"name": "default", "options": options},
+        scenario={"test_sequence": ["cleanup", "destroy", "create", "converge", "destroy"]},
+        files={
+            step + ".yml": play(f"{{name: says, raw: 'echo {step} >> $MOLECULE_PROJECT_DIRECTORY/log'}}", hosts=hosts)
+            for step, hosts in (
+                ("create", "localhost"),
+                ("destroy", "localhost"),
+                ("converge", "all"),
+                ("cleanup", "all"),
+            )
+        },
+    )
     project.passes("test")
-    assert (project.folder / "machines").is_dir()
+    log = project.folder / "log"
+    assert log.read_text().split() == ["cleanup", "destroy", "create", "converge", "destroy"]
+    (folder / "create.yml").unlink()
+    (folder / "destroy.yml").unlink()
+    project.passes("test")
+    assert log.read_text().split()[5:] == ["cleanup", "converge"], "nothing is run of what is not there"
 
 
 LOCAL = "localhost ansible_connection=local ansible_python_interpreter='{{ ansible_playbook_python }}'\n"
@@ -285,12 +298,13 @@ def test_scenarios_of_a_collection_share_what_default_has_made(project: Project)
 
     files = {
         "../../hosts": LOCAL,
-        "config.yml": "shared_state: true\nscenario: {test_sequence: [converge, cleanup]}\n"
+        "config.yml": "shared_state: true\nscenario: {test_sequence: [prepare, converge, cleanup]}\n"
         "ansible: {executor: {args: {ansible_playbook: [-i, $MOLECULE_PROJECT_DIRECTORY/hosts]}}}",
         "default/molecule.yml": "scenario: {test_sequence: [create, destroy]}\n",
         "default/create.yml": said("create"),
         "default/destroy.yml": said("destroy"),
         "vlans/merged/molecule.yml": "",
+        "vlans/merged/prepare.yml": said("prepare"),
         "vlans/merged/converge.yml": said("converge"),
         "vlans/merged/cleanup.yml": said("cleanup"),
         "vlans/merged/destroy.yml": said("never"),
@@ -301,7 +315,7 @@ def test_scenarios_of_a_collection_share_what_default_has_made(project: Project)
     assert "vlans/merged" in project.passes("list").text
     project.passes("test", "--all")
     assert log.read_text().split("\n") == [
-        f"{step} .shared" for step in ("create", "converge", "cleanup", "destroy")
+        f"{step} .shared" for step in ("create", "prepare", "converge", "cleanup", "destroy")
     ] + [""]
     project.passes("create", "-s", "default")
     assert "the platforms are those of default, and stay" in project.passes("reset", "-s", "vlans/merged").text

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.drivers.delegated import variables_of
 from harness.drivers.docker.options import DockerOptions
 from harness.drivers.libvirt.options import LibvirtOptions
 from harness.drivers.vagrant.options import VagrantOptions
@@ -97,7 +98,7 @@ def test_every_key_arrives(load: Load, files: Path) -> None:
     assert settings.hosts == {"all": {"vars": {"x": 1}}}
     assert scenario.provisioner.inventory.hosts_vars == {"web-1": {"port": 80}, "localhost": {}}
     assert scenario.provisioner.inventory.group_vars == {"web": {"tls": False}}
-    assert scenario.provisioner.env == {"A": "1", "B": "true"}
+    assert scenario.provisioner.env == {"A": "1", "B": "True"}
     assert settings.children == {"web": ("front",), "all": ("front",)}
     assert (settings.prerun, settings.role_name_check, settings.log) == (False, 2, False)
     assert (settings.driver, settings.managed, settings.login_cmd_template) == ("docker", True, "ssh {instance}")
@@ -333,6 +334,35 @@ def test_another_driver_by_option_takes_what_it_knows(load: Load) -> None:
 def test_drivers_may_mix(load: Load) -> None:
     scenario = load("driver: {name: docker}\nplatforms: [{name: a, image: x}, {name: b, driver: native}]\n")
     assert [platform.driver for platform in scenario.platforms] == ["docker", "native"]
+
+
+@pytest.mark.parametrize(
+    ("driver", "connection"),
+    [("docker", "community.docker.docker"), ("podman", "containers.podman.podman")],
+)
+def test_a_create_of_its_own_takes_the_place_of_the_drivers(
+    load: Load, files: Path, driver: str, connection: str
+) -> None:
+    for name in ("create.yml", "destroy.yml"):
+        (files / name).write_text("[]\n")
+    scenario = load(f"driver: {{name: {driver}}}\nplatforms: [{{name: a, image: x, whatever: 1}}]\n")
+    assert (scenario.driver, scenario.platforms[0].driver, scenario.warnings) == ("default", "default", ())
+    assert variables_of(scenario.platforms[0]) == {"ansible_connection": connection}
+    assert settings_of(scenario).environment["MOLECULE_DRIVER_NAME"] == driver
+
+
+def test_a_create_of_its_own_needs_a_destroy(load: Load, files: Path) -> None:
+    (files / "create.yml").write_text("[]\n")
+    text = "driver: {name: docker}\nplatforms: [{name: a, image: x}]\n"
+    assert "create.yml makes containers, and there is no destroy.yml" in problems_of(lambda: load(text))[0]
+    native = load(text, Overrides(driver="native"))
+    assert native.driver == "native"
+    assert "create.yml is not run: the driver native" in str(native.warnings[0])
+
+
+def test_the_environment_is_what_python_makes_of_it(load: Load) -> None:
+    scenario = load("provisioner: {env: {A: true, B: 1, C: $UNSET_HERE, D: '$UNSET_HERE'}}\n")
+    assert scenario.provisioner.env == {"A": "True", "B": "1", "C": "None", "D": ""}
 
 
 def test_podman_is_docker_at_podmans_socket(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from harness.drivers.libvirt.domain import Boot, Disk, Domain, Interface, Owner,
 from harness.drivers.libvirt.hypervisor import Hypervisor
 from harness.drivers.libvirt.labels import Label
 from harness.drivers.libvirt.options import LibvirtOptions
+from harness.drivers.shares import FORM, Shared, shared
 from harness.errors import DriverFailed
 from harness.models.disk import SHELL_PORT, SHELL_PORTS, DiskImage
 
@@ -173,24 +174,22 @@ def _interfaces(wanted: Wanted) -> list[Interface]:
 def shares(wanted: Wanted) -> tuple[Share, ...]:
     """Raises DriverFailed for a folder that is not there."""
     return tuple(
-        Share(source, f"harness{number}", read_only)
-        for number, (source, _, read_only) in enumerate(shared_folders(wanted.spec, wanted.directory))
+        Share(share.source, f"harness{number}", not share.writable)
+        for number, share in enumerate(shared_folders(wanted.spec, wanted.directory))
     )
 
 
-def shared_folders(spec: PlatformSpec, directory: Path) -> list[tuple[Path, str, bool]]:
-    """(folder of this host, where it is mounted in the guest, whether only to be read) of each."""
+def shared_folders(spec: PlatformSpec, directory: Path) -> list[Shared]:
+    """Raises DriverFailed for a folder that is not there."""
     found = []
-    for share in options_of(spec).shares:
-        source, *rest = share.split(":")
-        path = Path(os.path.normpath(directory / Path(source).expanduser()))
-        if not path.is_dir():
+    for text in options_of(spec).shares:
+        share = shared(text, directory)
+        if not share.source.is_dir():
             raise DriverFailed(
-                f"{spec.name}: the share {share!r} names no folder: {path}",
-                hint="SOURCE:/TARGET[:ro|rw], and SOURCE from the scenario's folder",
+                f"{spec.name}: the share {text!r} names no folder: {share.source}",
+                hint=f"{FORM}, and SOURCE from the scenario's folder",
             )
-        target = next((part for part in rest if part.startswith("/")), str(path))
-        found.append((path, os.path.normpath(target), rest[-1:] != ["rw"]))
+        found.append(share)
     return found
 
 

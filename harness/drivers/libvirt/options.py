@@ -8,11 +8,11 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from harness.drivers.shares import ShareText
 from harness.drivers.sshd import OffersSsh
 from harness.models.serde import StrictModel
 
 _SIZE = re.compile(r"^[1-9][0-9]*[kmgt]?i?b?$", re.IGNORECASE)
-_SHARE = re.compile(r"^[^:]+(:/[^:]*)?(:(ro|rw))?$")
 _URI = re.compile(r"^qemu(\+[a-z0-9]+)?://")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
@@ -62,8 +62,8 @@ class LibvirtOptions(OffersSsh):
     disk_size: str | None = None
     """The image's disk shall have at least so much; growing its file system is the guest's affair."""
     disks: list[ExtraDisk] = Field(default_factory=list, max_length=24)
-    shares: list[str] = Field(default_factory=list, max_length=16)
-    """Folders of this host: `SOURCE:/TARGET[:ro|rw]`, read-only unless `rw`."""
+    shares: list[ShareText] = Field(default_factory=list, max_length=16)
+    """Folders of this host: `SOURCE[:/TARGET][:ro|rw]`, read-only unless `rw`."""
     network: str = Field(default="user", pattern=r"^(user|private|none|network:.+|bridge:.+)$")
     """`user`: a way out behind this host, and no way in but the harness's own. `private`: a network of this run's own,
     where platforms find each other by name. `network:NAME`, `bridge:NAME`: one that is there."""
@@ -104,14 +104,6 @@ class LibvirtOptions(OffersSsh):
     def _uri(cls, value: str | None) -> str | None:
         if value is not None and not _URI.match(value):
             raise ValueError(f"{value!r} is no address such as qemu:///session or qemu+ssh://USER@HOST/system")
-        return value
-
-    @field_validator("shares")
-    @classmethod
-    def _shares(cls, value: list[str]) -> list[str]:
-        for share in value:
-            if not _SHARE.match(share):
-                raise ValueError(f"{share!r} is not SOURCE:/TARGET[:ro|rw]")
         return value
 
     @model_validator(mode="after")

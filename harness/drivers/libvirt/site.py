@@ -235,8 +235,8 @@ class LibvirtSite(Site):
                 clones.renew(found.domain, self._as_made(instance, found), connection, deadline)
             network = networks.find(found.host, label.network) if label.network else None
             places = networks.places(network) if network is not None else []
-            folders = machine.shared_folders(instance.spec, Path(label.project))
-            mounts = [guest.Mount(f"harness{i}", target, ro) for i, (_, target, ro) in enumerate(folders)]
+            folders = machine.shared_folders(instance.spec, self.scenario.directory)
+            mounts = [guest.Mount(f"harness{i}", share.target, not share.writable) for i, share in enumerate(folders)]
             guest.settle(connection, name, places, mounts, max(1.0, deadline.remaining()))
             if pending != clones.UP:
                 guest.wait_for_init(connection, name, deadline)

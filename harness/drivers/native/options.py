@@ -7,11 +7,11 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from harness.drivers.shares import ShareText
 from harness.drivers.sshd import OffersSsh
 
 _CAPABILITY = re.compile(r"^(CAP_)?[A-Z_]+$")
 _SIZE = re.compile(r"^[1-9][0-9]*([kmg]|%)?$", re.IGNORECASE)
-_SHARE = re.compile(r"^[^:]+(:/[^:]*)?(:(ro|rw))?$")
 
 
 class NativeOptions(OffersSsh):
@@ -23,8 +23,8 @@ class NativeOptions(OffersSsh):
     """What PID 1 is. `systemd` needs an image, and root."""
     capabilities: list[str] = Field(default_factory=list)
     """Beside Docker's default set, with or without `CAP_`."""
-    shares: list[str] = Field(default_factory=list)
-    """What of this host is seen inside as it is: `SOURCE[:TARGET][:ro|rw]`, read-only unless `rw`."""
+    shares: list[ShareText] = Field(default_factory=list)
+    """What of this host is seen inside as it is: `SOURCE[:/TARGET][:ro|rw]`, read-only unless `rw`."""
     hide: list[str] = Field(default_factory=list)
     """Absolute paths of this host that are not seen inside, beside homes and credentials."""
     upper: Literal["memory", "disk"] = "memory"
@@ -52,14 +52,6 @@ class NativeOptions(OffersSsh):
             return f"{value}m"
         if isinstance(value, str) and not _SIZE.match(value):
             raise ValueError(f"{value!r} is not a size such as 512m, 2g or 50%")
-        return value
-
-    @field_validator("shares")
-    @classmethod
-    def _shares(cls, value: list[str]) -> list[str]:
-        for share in value:
-            if not _SHARE.match(share):
-                raise ValueError(f"{share!r} is not SOURCE[:/TARGET][:ro|rw]")
         return value
 
     @field_validator("hide")

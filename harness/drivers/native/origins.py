@@ -16,6 +16,7 @@ from harness.drivers.base import Origin, PlatformSpec
 from harness.drivers.native import identity, rootfs
 from harness.drivers.native.identity import UserMap
 from harness.drivers.native.options import NativeOptions
+from harness.drivers.shares import shared
 
 _FORMAT = 1
 """Of the layers on disk."""
@@ -43,7 +44,7 @@ def origin(spec: PlatformSpec, options: NativeOptions, directory: Path) -> Origi
     return Origin(
         digest=hashlib.sha256(json.dumps(body).encode()).hexdigest(),
         unsure=unsure,
-        outside=tuple(share.removesuffix(":ro").removesuffix(":rw").rpartition(":")[2] for share in options.shares),
+        outside=tuple(shared(text, directory).target for text in options.shares),
     )
 
 

@@ -18,6 +18,7 @@ from harness.drivers.native.cgroups import Cgroups
 from harness.drivers.native.identity import UserMap
 from harness.drivers.native.options import NativeOptions
 from harness.drivers.native.store import Version, layer_name
+from harness.drivers.shares import shared
 from harness.sandbox import privileges
 from harness.sandbox.recipe import Recipe
 
@@ -148,13 +149,8 @@ def hidden_paths(wanted: Wanted) -> list[str]:
 
 
 def _shares(wanted: Wanted) -> list[tuple[str, str, bool]]:
-    shares = []
-    for share in wanted.options.shares:
-        source, *rest = share.split(":")
-        path = os.path.normpath(wanted.scenario_directory / Path(source).expanduser())
-        target = next((part for part in rest if part.startswith("/")), path)
-        shares.append((path, os.path.normpath(target), rest[-1:] == ["rw"]))
-    return shares
+    shares = [shared(text, wanted.scenario_directory) for text in wanted.options.shares]
+    return [(str(share.source), share.target, share.writable) for share in shares]
 
 
 def _files(wanted: Wanted) -> list[tuple[str, str]]:

@@ -35,7 +35,9 @@ def create(context: Context) -> None:
 
 def destroy(context: Context) -> None:
     """Whatever is known of them: only destroy.yml knows what there may be."""
-    if settings_of(context.scenario).managed and playbook_of(context, "destroy") is None and not context.hosts:
+    settings = settings_of(context.scenario)
+    if settings.managed and playbook_of(context, "destroy") is None and not context.hosts:
+        _prune(settings.ephemeral, settings.safe_files)
         raise StepSkipped("nothing exists")
     _play(context, "destroy")
     for name in context.hosts:
@@ -43,14 +45,15 @@ def destroy(context: Context) -> None:
     for row in context.journal.instances(context.scenario.name):
         if row.driver == DELEGATED:
             context.journal.destroyed(row.run, row.scenario, row.platform)
-    _prune(settings_of(context.scenario).ephemeral, settings_of(context.scenario).safe_files)
+    _prune(settings.ephemeral, settings.safe_files)
 
 
 def _play(context: Context, step: str) -> None:
-    if not settings_of(context.scenario).managed:
+    """Also of platforms that are not managed, as Molecule does: a playbook that was written is meant."""
+    playbook = playbook_of(context, step)
+    if playbook is None and not settings_of(context.scenario).managed:
         context.event(step, "", "the platforms are not managed: nothing is to be done")
         return
-    playbook = playbook_of(context, step)
     if playbook is None:
         context.note(f"there is no {step}.yml: the platforms are taken as they are")
         return

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from harness.ansible.ephemeral import prepared_mark, settings_of
 from harness.ansible.records import FACTS
 from harness.lifecycle.context import Context
 from harness.lifecycle.failures import StepFailed, StepSkipped
@@ -50,10 +51,25 @@ def syntax(context: Context) -> None:
 
 
 def prepare(context: Context) -> str | None:
+    if not context.fleet.specs:
+        _prepare_unnamed(context)
+        return None
+
     def run(playbook: Path) -> None:
         _simple(context, "prepare", [playbook])
 
     return prepare_by(context, playbook_of(context, "prepare"), run, ".yml")
+
+
+def _prepare_unnamed(context: Context) -> None:
+    """What the inventory knows and molecule.yml does not: no platform keeps in mind whether it is prepared."""
+    playbook, mark = playbook_of(context, "prepare"), prepared_mark(context.scenario)
+    if playbook is None:
+        raise StepSkipped("the scenario has no prepare.yml")
+    if mark.is_file() and not context.options.force:
+        raise StepSkipped("it has been done since they were created (--force does it again)")
+    _simple(context, "prepare", [playbook])
+    mark.touch()
 
 
 def converge(context: Context) -> None:
@@ -104,9 +120,14 @@ def cleanup(context: Context) -> None:
     playbook = playbook_of(context, "cleanup")
     if playbook is None:
         raise StepSkipped("the scenario has no cleanup.yml")
-    if context.fleet.specs and not context.hosts:
+    if context.fleet.specs and not context.hosts and not _unmanaged(context):
         raise StepSkipped("nothing exists")
     _simple(context, "cleanup", [playbook])
+
+
+def _unmanaged(context: Context) -> bool:
+    """Machines that are there before `create`, and have what an earlier run has left."""
+    return context.scenario.driver == DELEGATED and not settings_of(context.scenario).managed
 
 
 def verify(context: Context) -> None:

@@ -75,7 +75,8 @@ fn assert(args: &Args, templates: &Templates, scope: &Value) -> ModuleResult {
 }
 
 fn fail(args: &Args) -> ModuleResult {
-    Err(Failure::new(args.text("msg").unwrap_or_else(|| "Failed as requested from task".to_owned())))
+    let words = args.value("msg").cloned().unwrap_or_else(|| "Failed as requested from task".into());
+    Ok(Outcome::new(false).with("failed", true).with("msg", words))
 }
 
 fn set_fact(args: &Args) -> ModuleResult {

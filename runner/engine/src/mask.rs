@@ -3,9 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use runner_modules::Fields;
+use runner_modules::args::python_quoted;
 use serde_json::Value;
-
-use crate::template::quoted;
 
 const STARS: &str = "********";
 /// A line of a long secret that is shorter than this is no secret of its own ("}" of a JSON key file).
@@ -80,8 +79,8 @@ impl Mask {
 /// A text as it stands between the quotes of `shlex.quote` (and so of the filter `quote`), as people quote by hand, as in
 /// Python's repr, and in an address, where a slash may be told from other letters or not.
 fn quotations(text: &str) -> Vec<String> {
-    let both = quoted(&format!("{text}'\""));
-    let own = quoted(text);
+    let both = python_quoted(&format!("{text}'\""));
+    let own = python_quoted(text);
     let mut found = vec![
         text.replace('\'', "'\"'\"'"),
         text.replace('\'', "'\\''"),

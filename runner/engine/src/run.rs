@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use runner_modules::{Fields, process};
+use runner_modules::{Fields, args, process};
 use serde_json::Value as Json;
 
 use crate::conduct;
@@ -196,9 +196,7 @@ impl<W: Write> Runner<'_, W> {
         }
         notified.extend(targets);
         let name = self.world.templates.resolve(&task.name.clone().into(), &scope).ok();
-        let name = name
-            .filter(|_| !task.no_log)
-            .map_or_else(|| task.name.clone(), |name| runner_modules::args::text_of(&name));
+        let name = name.filter(|_| !task.no_log).map_or_else(|| task.name.clone(), |name| args::text_of(&name));
         self.write(task, name, handler, ignored, ended, (start, began))?;
         if failed && !ignored {
             self.failed = true;
@@ -211,7 +209,7 @@ impl<W: Write> Runner<'_, W> {
 
     fn ignores(&self, task: &Task, scope: &minijinja::value::Value) -> bool {
         let value = self.world.templates.resolve(&task.ignore_errors, scope).unwrap_or(Json::Null);
-        runner_modules::args::boolean(&value).unwrap_or(false)
+        args::boolean(&value).unwrap_or(false)
     }
 
     fn write(
@@ -232,8 +230,11 @@ impl<W: Write> Runner<'_, W> {
         } else {
             Status::Ok
         };
-        let text =
-            |name: &str| ended.fields.get(name).filter(|value| !value.is_null()).map(runner_modules::args::text_of);
+        let text = |name: &str| {
+            let value = ended.fields.get(name).filter(|value| !value.is_null())?;
+            let deep = value.is_array() || value.is_object();
+            Some(if deep { args::python_json(value) } else { args::text_of(value) })
+        };
         let skip_reason = (status == Status::Skipped).then(|| {
             text("skip_reason").or_else(|| text("skipped_reason")).or_else(|| text("msg")).unwrap_or_default()
         });
@@ -289,7 +290,7 @@ fn find_handlers(
         let wanted = world
             .templates
             .resolve(&raw.clone().into(), scope)
-            .map(|name| runner_modules::args::text_of(&name))
+            .map(|name| args::text_of(&name))
             .map_err(|error| crate::template::explain(&error))?;
         let named = play.handlers.iter().rposition(|handler| handler_name(world, handler, scope) == wanted);
         let named = named.or_else(|| play.handlers.iter().position(|handler| handler.task_id == wanted));
@@ -307,5 +308,5 @@ fn find_handlers(
 
 fn handler_name(world: &World, handler: &Task, scope: &minijinja::value::Value) -> String {
     let name = world.templates.resolve(&handler.name.clone().into(), scope);
-    name.map_or_else(|_| handler.name.clone(), |name| runner_modules::args::text_of(&name))
+    name.map_or_else(|_| handler.name.clone(), |name| args::text_of(&name))
 }

@@ -140,11 +140,11 @@ fn resolve(module: &str, spec: &ModuleSpec, given: Fields) -> Read<Fields> {
     let mut values = Fields::new();
     let mut unknown = Vec::new();
     for (name, value) in given {
-        if value.is_null() {
-            continue; // as Ansible: null is the same as not given
-        }
         let own = spec.aliases.get(&name).unwrap_or(&name).clone();
         let known = spec.arguments.contains(&own) || (spec.free_form && own == "_raw_params");
+        if value.is_null() && (known || !spec.any_arguments) {
+            continue; // as Ansible: null is the same as not given; but set_fact's null is a fact
+        }
         if !known && !spec.any_arguments {
             unknown.push(name);
         } else if values.contains_key(&own) && own != name {
@@ -174,17 +174,49 @@ fn choice_text(value: &Value, choices: &[String]) -> String {
     }
 }
 
-/// What Python's `str` makes of a scalar; lists and objects as JSON, which is what Ansible's `type: str` and
-/// `content` do with them.
+/// What Python's `str` makes of a value, as Ansible's `type: str` does; nothing of null.
 #[must_use]
 pub fn text_of(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => python_repr(other),
+    }
+}
+
+fn python_repr(value: &Value) -> String {
+    match value {
+        Value::Null => "None".to_owned(),
         Value::Bool(true) => "True".to_owned(),
         Value::Bool(false) => "False".to_owned(),
-        Value::Null => String::new(),
-        other => python_json(other),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => python_quoted(text),
+        Value::Array(items) => format!("[{}]", items.iter().map(python_repr).collect::<Vec<_>>().join(", ")),
+        Value::Object(fields) => {
+            let pair = |(name, value): (&String, &Value)| format!("{}: {}", python_quoted(name), python_repr(value));
+            format!("{{{}}}", fields.iter().map(pair).collect::<Vec<_>>().join(", "))
+        }
     }
+}
+
+/// Python's `repr` of a text.
+#[must_use]
+pub fn python_quoted(text: &str) -> String {
+    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
+    let mut out = String::from(quote);
+    for letter in text.chars() {
+        match letter {
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            _ if letter == quote => out.extend(['\\', letter]),
+            _ if letter.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(letter))),
+            _ => out.push(letter),
+        }
+    }
+    out.push(quote);
+    out
 }
 
 /// JSON in the spelling of Python's `json.dumps`: a space after `,` and `:`, ASCII only.
@@ -254,6 +286,24 @@ mod tests {
         assert_eq!(read.integer("cache_valid_time", 0).unwrap(), 60);
         assert!(args(json!({"purge": "maybe"})).unwrap().flag("purge", false).is_err());
         assert_eq!(args(json!({"name": null})).unwrap().text("name"), None);
+    }
+
+    #[test]
+    fn a_fact_may_be_null() {
+        let read = Args::new("set_fact", json!({"a": null, "cacheable": null}).as_object().unwrap().clone()).unwrap();
+        assert_eq!(read.all().keys().collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn a_failure_tells_the_systems_words_alone() {
+        let error = std::io::Error::from_raw_os_error(13);
+        assert_eq!(Failure::new(format!("cannot write /x: {error}; or: {error}")).message.matches("(os").count(), 0);
+    }
+
+    #[test]
+    fn text_as_python_writes_it() {
+        assert_eq!(text_of(&json!([1, null, true, "it's", {"é": "\n"}])), r#"[1, None, True, "it's", {'é': '\n'}]"#);
+        assert_eq!((text_of(&json!("x")), text_of(&json!(null))), ("x".to_owned(), String::new()));
     }
 
     #[test]

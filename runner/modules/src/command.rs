@@ -27,13 +27,13 @@ struct CommandArgs {
 
 impl CommandArgs {
     fn read(args: &Args, shell: bool) -> Result<Self, Failure> {
-        let free = args.text("_raw_params");
+        let free = args.text("_raw_params").map(|text| text.trim().to_owned());
         let text = args.text("cmd");
         if free.is_some() && text.is_some() {
             return Err(Failure::new("only a free-form command or cmd can be given, not both"));
         }
-        let mut own = Self {
-            text,
+        Ok(Self {
+            text: free.or(text),
             argv: if shell { None } else { argv_of(args.value("argv"))? },
             chdir: args.path("chdir"),
             creates: args.path("creates").map(|path| path.to_string_lossy().into_owned()),
@@ -47,32 +47,7 @@ impl CommandArgs {
             stdin_newline: args.flag("stdin_add_newline", true)?,
             strip: args.flag("strip_empty_ends", true)?,
             expand: if shell { false } else { args.flag("expand_argument_vars", true)? },
-        };
-        if let Some(free) = free {
-            own.take_free_form(&free, shell);
-        }
-        Ok(own)
-    }
-
-    /// `echo hi creates=/tmp/x`: Ansible takes these words out of a free-form command wherever they stand.
-    fn take_free_form(&mut self, text: &str, shell: bool) {
-        let mut kept = String::new();
-        for piece in split_keeping_space(text) {
-            let word = piece.trim();
-            let Some((name, value)) = word.split_once('=') else {
-                kept.push_str(piece);
-                continue;
-            };
-            let value = || expand(&unquote(value));
-            match name {
-                "creates" => self.creates = Some(value()),
-                "removes" => self.removes = Some(value()),
-                "chdir" => self.chdir = Some(PathBuf::from(value())),
-                "executable" if shell => self.executable = Some(value()),
-                _ => kept.push_str(piece),
-            }
-        }
-        self.text = Some(kept.trim().to_owned());
+        })
     }
 }
 
@@ -101,7 +76,7 @@ pub(crate) fn run(args: &Args, context: &Context, shell: bool) -> ModuleResult {
     if let Some(folder) = &chdir
         && let Err(error) = std::fs::read_dir(folder)
     {
-        let words = format!("Unable to change directory before execution: {}: '{}'", plain(&error), folder.display());
+        let words = format!("Unable to change directory before execution: {error}: '{}'", folder.display());
         return Err(Failure::new(words).with("stdout", "").with("stderr", "").with("cmd", shown));
     }
     if let Some(outcome) = already(&own, chdir.as_deref(), context, &shown) {
@@ -196,7 +171,7 @@ fn execute(
         Err(Stopped::Start(error)) => {
             let rc = error.raw_os_error().unwrap_or(2);
             let name = invocation.argv[0].to_string_lossy();
-            return Err(Failure::new(format!("[Errno {rc}] {}: '{name}'", plain(&error)))
+            return Err(Failure::new(format!("[Errno {rc}] {error}: '{name}'"))
                 .with("rc", rc)
                 .with("stdout", "")
                 .with("stderr", "")
@@ -222,12 +197,6 @@ fn execute(
         outcome.set("msg", "non-zero return code");
     }
     Ok(outcome)
-}
-
-/// The system's words without Rust's "(os error N)".
-fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 fn glob_in(pattern: &str, chdir: Option<&Path>) -> Vec<PathBuf> {
@@ -281,33 +250,6 @@ pub fn split_words(text: &str) -> Option<Vec<String>> {
     }
     words.extend(word);
     Some(words)
-}
-
-/// Pieces that together are `text`, cut after the white space that follows a word outside quotes.
-fn split_keeping_space(text: &str) -> Vec<&str> {
-    let mut pieces = Vec::new();
-    let (mut begin, mut quote, mut escaped, mut space) = (0, None, false, false);
-    for (index, letter) in text.char_indices() {
-        if space && !letter.is_whitespace() {
-            pieces.push(&text[begin..index]);
-            begin = index;
-        }
-        space = quote.is_none() && !escaped && letter.is_whitespace();
-        match (quote, letter) {
-            _ if escaped => escaped = false,
-            (Some('\''), '\\') => {}
-            (_, '\\') => escaped = true,
-            (None, '\'' | '"') => quote = Some(letter),
-            (Some(open), _) if open == letter => quote = None,
-            _ => {}
-        }
-    }
-    pieces.push(&text[begin..]);
-    pieces
-}
-
-fn unquote(value: &str) -> String {
-    split_words(value).map_or_else(|| value.to_owned(), |words| words.concat())
 }
 
 /// Reads every argument: see `crate::survey`.

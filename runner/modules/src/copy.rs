@@ -68,6 +68,7 @@ impl CopyArgs {
 fn source(args: &Args, src: Option<&str>, remote: bool) -> Result<Source, Failure> {
     let content = args.value("content").map(|content| match content {
         Value::String(text) => text.clone().into_bytes(),
+        list @ (Value::Array(_) | Value::Object(_)) => crate::args::python_json(list).into_bytes(),
         other => crate::args::text_of(other).into_bytes(),
     });
     let encoded = args.text("content_b64");

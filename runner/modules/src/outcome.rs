@@ -46,8 +46,14 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// The system's words are told without Rust's "(os error N)".
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), fields: Fields::new() }
+        let mut message = message.into();
+        while let Some(at) = message.find(" (os error ") {
+            let Some(length) = message[at..].find(')') else { break };
+            message.replace_range(at..=at + length, "");
+        }
+        Self { message, fields: Fields::new() }
     }
 
     #[must_use]

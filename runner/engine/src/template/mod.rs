@@ -9,8 +9,6 @@ mod python;
 mod tests;
 mod text;
 
-pub(crate) use python::quoted;
-
 #[cfg(test)]
 mod expectations;
 
@@ -189,11 +187,17 @@ impl Templates {
     /// # Errors
     /// As `render`.
     pub(crate) fn resolve_text(&self, text: &str, scope: &Value) -> Result<Value, Error> {
-        if let Some(inner) = single_expression(text)
+        // As Ansible: Jinja drops a newline at the end, and only what is text gets it back.
+        let line = text.strip_suffix('\n');
+        if let Some(inner) = single_expression(line.unwrap_or(text))
             && let Ok(expression) = self.environment.compile_expression_owned(chained(inner, Backslashes::Plain))
         {
             let value = expression.eval(scope.clone())?;
-            return if value.is_undefined() { Err(undefined(inner)) } else { Ok(value) };
+            return match value.as_str() {
+                _ if value.is_undefined() => Err(undefined(inner)),
+                Some(words) if line.is_some() => Ok(with_newlines_of(text, words.to_owned()).into()),
+                _ => Ok(value),
+            };
         }
         self.render("<string>", text, scope).map(Value::from)
     }

@@ -1,9 +1,8 @@
 //! Values written as Python writes them.
 
-use std::fmt::Write as _;
-
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, Output, State};
+use runner_modules::args::python_quoted;
 
 /// What `{{ value }}` prints: `str(value)`, and nothing for None, as Ansible's templates do.
 pub(super) fn write(out: &mut Output, _state: &mut State, value: &Value) -> Result<(), Error> {
@@ -29,7 +28,7 @@ pub(super) fn repr(value: &Value) -> Result<String, Error> {
     Ok(match value.kind() {
         ValueKind::None => "None".to_owned(),
         ValueKind::Bool => if value.is_true() { "True" } else { "False" }.to_owned(),
-        ValueKind::String => quoted(value.as_str().unwrap_or_default()),
+        ValueKind::String => python_quoted(value.as_str().unwrap_or_default()),
         ValueKind::Map => {
             let mut parts = Vec::new();
             for key in value.try_iter()? {
@@ -43,25 +42,4 @@ pub(super) fn repr(value: &Value) -> Result<String, Error> {
         }
         _ => value.to_string(),
     })
-}
-
-/// Python's `repr` of a text.
-pub(crate) fn quoted(text: &str) -> String {
-    let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
-    let mut out = String::from(quote);
-    for letter in text.chars() {
-        match letter {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            _ if letter == quote => out.extend(['\\', letter]),
-            _ if letter.is_control() => {
-                let _ = write!(out, "\\x{:02x}", u32::from(letter));
-            }
-            _ => out.push(letter),
-        }
-    }
-    out.push(quote);
-    out
 }

@@ -32,15 +32,22 @@ fn a_command_is_no_shell() {
 }
 
 #[test]
-fn free_form_takes_its_options() {
+fn creates_spares_the_command() {
     let folder = tempfile::tempdir().unwrap();
-    let text = format!("touch made creates=made chdir={}", folder.path().display());
-    let first = call("shell", json!({"_raw_params": text})).unwrap();
+    let args = json!({"_raw_params": "touch made", "creates": "made", "chdir": folder.path()});
+    let first = call("shell", args.clone()).unwrap();
     assert_eq!(first.fields["changed"], true);
     assert_eq!(first.artifacts, [folder.path().join("made")]);
-    let second = call("shell", json!({"_raw_params": text})).unwrap();
+    let second = call("shell", args).unwrap();
     assert_eq!(second.fields["changed"], false);
     assert_eq!(second.fields["stdout"], "skipped, since made exists");
+}
+
+#[test]
+fn a_free_form_is_the_command_and_nothing_else() {
+    // What a template filled in may look like an option: only the plan's reader takes those out.
+    let fields = call("command", json!({"_raw_params": "echo chdir=/nowhere creates=/"})).unwrap().fields;
+    assert_eq!(fields["stdout"], "chdir=/nowhere creates=/");
 }
 
 #[test]
