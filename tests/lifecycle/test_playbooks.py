@@ -167,6 +167,15 @@ def test_nothing_to_run_is_no_success_and_arguments_are_ansibles(project: Projec
     assert [task.name for task in results(project)["node1"].task_results] == ["there"]
 
 
+def test_a_playbook_that_asks_for_nothing_is_told_and_passes(project: Project) -> None:
+    nothing = "- hosts: all\n  gather_facts: false\n  tasks: []\n"
+    molecule(project, files={"converge.yml": nothing}, scenario={"test_sequence": ["create", "converge", "destroy"]})
+    outcome = project.run("test")
+    assert outcome.code == 0
+    assert "converge.yml has no task: nothing was done" in outcome.text
+    assert project.run("test", "--strict").code == 1
+
+
 def test_verify_counts_its_tasks_and_names_what_is_wrong(project: Project) -> None:
     tests = play("{name: fine, assert: {that: 1 == 1}}", "{name: wrong, assert: {that: 1 == 2, fail_msg: not two}}")
     files = {"converge.yml": play("{name: does, raw: 'true'}"), "verify.yml": tests}

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import yaml
+
 from harness.ansible.ephemeral import prepared_mark, settings_of
 from harness.ansible.records import FACTS
 from harness.lifecycle.context import Context
@@ -29,6 +31,8 @@ from harness.models.runner import TaskRecord
 from harness.models.verification import VerifyOutcome
 
 _TOLD = 20
+_WORK = ("roles", "pre_tasks", "tasks", "post_tasks")
+"""What a play may be given to do."""
 
 Step = Callable[[Context], str | None]
 
@@ -81,13 +85,15 @@ def converge(context: Context) -> None:
     _remember(context, played, results)
     judge(results, context.scenario.verifier.expected_outcomes, tell_all=False)
     judge_run(played)
-    if played.tasks == 0:
+    if played.tasks == 0 and not _asks_for_nothing(playbook):
         context.ledger.nothing_ran = True
         raise StepFailed(
             f"{playbook.name} ran no task on any platform"
             "\nhint: see the `hosts:` of its plays against the platforms' groups, and its tags",
             outcome="failed",
         )
+    if played.tasks == 0:
+        context.warn(f"{playbook.name} has no task: nothing was done on any platform")
     digest = hashlib.sha256(playbook.read_bytes()).hexdigest()
     for name in context.hosts:
         mark_converged(context, name, context.run, digest)
@@ -177,6 +183,15 @@ def _converge_playbook(context: Context) -> Path:
             stage="validate",
         )
     return playbook
+
+
+def _asks_for_nothing(playbook: Path) -> bool:
+    """Whether none of its plays has anything to do, as where a scenario is about creating platforms alone."""
+    try:
+        plays = yaml.safe_load(playbook.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):  # ValueError: not UTF-8; a tag of Ansible's own is YAMLError
+        return False
+    return all("hosts" in play and not any(play.get(key) for key in _WORK) for play in plays)
 
 
 def _asked_for(context: Context, step: str) -> list[Path]:
