@@ -155,7 +155,7 @@ def test_a_build_can_be_called_off(compiler: ReferenceCompiler, crate: Path, tmp
     assert poll(lambda last: began.read_text() if began.exists() and began.read_text() else None, Deadline(60))
     cancellation.call()
     thread.join(10)
-    assert ended == ["compiling was called off"]
+    assert ended == ["cargo was called off"]
     # Killed with cargo; init takes its time to reap it.
     pid = int(began.read_text())
     assert poll(lambda last: None if psutil.pid_exists(pid) else True, Deadline(10))

@@ -58,7 +58,7 @@ def test_both_do_the_same_work_on_fresh_platforms(project: Project) -> None:
     ("arguments", "words"),
     [
         (("--against", "ansibl"), "did you mean ansible?"),
-        (("--hosts", "3"), "the scenario has 1 platforms, fewer than 3"),
+        (("--hosts", "3"), "the scenario has 1 platform, fewer than 3"),
         (("--hosts", "x"), "--hosts takes numbers"),
         (("-s", "nonesuch"), "nonesuch"),
         (("--hosts", "1,0"), "--hosts takes numbers"),
