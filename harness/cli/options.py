@@ -32,6 +32,9 @@ class _ReportFile(click.Path):
 
 REPORT_FILE = _ReportFile(dir_okay=False, path_type=Path)
 
+report_files = click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+"""JSON reports; of the verbs that read what runs have left."""
+
 one_platform = click.option(
     "-h",
     "--host",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import completion
-from harness.cli.options import REPORT_FILE, globbed
+from harness.cli.options import REPORT_FILE, globbed, report_files
 
 if TYPE_CHECKING:
     from harness.models.results import TestReport
@@ -19,7 +19,7 @@ _ENDINGS = ("cleanup", "destroy")
 
 
 @click.command("report")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+@report_files
 @click.option(
     "-s", "--scenario-name", "names", multiple=True, metavar="NAME", shell_complete=completion.scenarios,
     help="The last run of this scenario, by name or glob; may be repeated.",
@@ -92,10 +92,10 @@ def _kept(names: tuple[str, ...], everything: bool, run: str | None) -> list[Tes
 def _show(report: TestReport, verbose: int) -> None:
     from harness.cli.table import table
     from harness.report.console import ConsoleObserver
-    from harness.report.findings import hosts, task_status
+    from harness.report.findings import hosts, scenario_of, task_status
     from harness.report.text import printable, seconds
 
-    scenario = report.scenario or report.config.test_name
+    scenario = scenario_of(report)
     observer = ConsoleObserver(verbosity=verbose)
     observer.run_started(scenario, report.run, ())
     for step in report.steps:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import completion
+from harness.cli.options import report_files
 
 if TYPE_CHECKING:
     from harness.measure.trends import RunFigures, Trend
@@ -18,7 +19,7 @@ _HEADER = ("Run", "Started (UTC)", "Result", "Took", "Plan", "Binary", "Improvem
 
 
 @click.command("trends")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE]...")
+@report_files
 @click.option(
     "-s", "--scenario-name", "names", multiple=True, metavar="NAME", shell_complete=completion.scenarios,
     help="Scenario, by name or glob; may be repeated. All unless given.",

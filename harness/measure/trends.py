@@ -8,7 +8,7 @@ from datetime import datetime
 from statistics import median
 
 from harness.models.results import TestReport
-from harness.report.findings import verdict
+from harness.report.findings import scenario_of, verdict
 from harness.report.text import seconds, size
 
 ENOUGH = 3
@@ -25,9 +25,9 @@ class Kind:
     more_is_better: bool = False
 
     def worse(self, now: float, before: Sequence[float]) -> bool:
-        if self.more_is_better:
-            return now < median(before) / self.times and now < min(before)
         usual = median(before)
+        if self.more_is_better:
+            return now < usual / self.times and now < min(before)
         return now > usual * self.times and now - usual >= self.least and now > max(before)
 
 
@@ -63,7 +63,7 @@ def trends(reports: Iterable[TestReport], *, most: int) -> list[Trend]:
     """By scenario, of each the newest `most` runs."""
     runs: dict[str, list[TestReport]] = {}
     for report in sorted(reports, key=lambda report: report.start_time, reverse=True):
-        runs.setdefault(report.scenario or report.config.test_name, []).append(report)
+        runs.setdefault(scenario_of(report), []).append(report)
     found = []
     for scenario in sorted(runs):
         figures = [_figures(report) for report in runs[scenario][:most]]

@@ -47,6 +47,11 @@ class Totals:
     checks_skipped: int = 0
 
 
+def scenario_of(report: TestReport) -> str:
+    """Its name; `scenario` is ours, and specification 110's reports have but the test's."""
+    return report.scenario or report.config.test_name
+
+
 def verdict(report: TestReport) -> str:
     """`passed`, `failed` or `warning`."""
     result = report.validation_report.overall_result

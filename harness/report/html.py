@@ -14,7 +14,7 @@ import jinja2
 from harness import __version__
 from harness.models.results import HostExecutionResult, TestReport
 from harness.report.decisions import in_words
-from harness.report.findings import checks, findings, hosts, task_status, totals, verdict
+from harness.report.findings import checks, findings, hosts, scenario_of, task_status, totals, verdict
 from harness.report.text import plural, printable, seconds, size
 
 
@@ -46,7 +46,7 @@ def _view(report: TestReport) -> dict[str, Any]:
     steps_longest = max((step.duration for step in report.steps), default=0.0) or 1.0
     by_host = groupby(sorted(checks(report), key=lambda pair: pair[0]), key=lambda pair: pair[0])
     return {
-        "name": report.scenario or report.config.test_name,
+        "name": scenario_of(report),
         "report": report,
         "verdict": verdict(report),
         "totals": totals(report),

@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 from harness.models.results import Failed, Skipped, TestReport
 from harness.report.decisions import in_words
-from harness.report.findings import checks, hosts, is_expected
+from harness.report.findings import checks, hosts, is_expected, scenario_of
 
 # XML 1.0 has no way to write these characters, not even escaped (https://www.w3.org/TR/xml/#charsets).
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -55,7 +55,7 @@ def suites_xml(suites: Sequence[Suite]) -> str:
 
 def _suite(report: TestReport) -> Suite:
     return Suite(
-        name=report.scenario or report.config.test_name,
+        name=scenario_of(report),
         started=report.start_time,
         seconds=(report.end_time - report.start_time).total_seconds(),
         cases=[*_steps(report), *_deployments(report), *_tasks(report), *_checks(report)],
